@@ -1,0 +1,102 @@
+/** What a backend is. It knows no mathematics beyond printing kernels and running named routines, and no tensor. */
+import type { DType, HostArray } from "./dtype.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** Device memory of `length` elements. Backends extend it with what they need. */
+export interface Buffer {
+  readonly dtype: DType;
+  readonly length: number;
+}
+
+/** A compiled kernel; what is inside is the backend's own business. */
+export interface Executable {
+  readonly kernel: Kernel;
+}
+
+/** A call with every argument bound: run it once or replay it many times. */
+export type Launch = () => void;
+
+/** A strided view of a buffer, in elements, as routines take it. */
+export interface Operand {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** Arguments of the named routines; operands come in the order stated, the outputs last. */
+export interface RoutineParams {
+  /**
+   * `[a, b, out]`, each `[...batch, rows, columns]` with equal batch dimensions (stride 0 where broadcast):
+   * `out = a @ b`, plus what `out` holds when `accumulate`.
+   */
+  readonly matmul: { readonly accumulate: boolean };
+  /** `[data]`, contiguous: the sum over all ranks, times `scale`, in place. Returns before it is complete; see {@linkcode RoutineLaunch}. */
+  readonly allReduce: { readonly group: number; readonly scale: number };
+}
+
+/** Names of the routines: what cannot, or should not, be a fused kernel. */
+export type RoutineName = keyof RoutineParams;
+
+/** One call of a routine with concrete shapes. */
+export interface RoutineCall<R extends RoutineName = RoutineName> {
+  readonly name: R;
+  readonly params: RoutineParams[R];
+  readonly operands: readonly Operand[];
+}
+
+/** A bound routine. Those that run beside the compute stream have `wait`, called before the first use of the result. */
+export interface RoutineLaunch {
+  readonly start: Launch;
+  readonly wait?: Launch;
+}
+
+/** A table of routines; a backend must have every one. */
+export type Routines = {
+  readonly [R in RoutineName]: (
+    call: RoutineCall<R>,
+    buffers: readonly Buffer[],
+  ) => RoutineLaunch;
+};
+
+/** Counters that tests and `PTA_DEBUG` read. */
+export interface BackendStats {
+  /** Bytes of live buffers, as asked for (padding and cached free blocks not counted). */
+  bytesAlive: number;
+  /** Highest value of `bytesAlive` so far. */
+  bytesPeak: number;
+  /** Kernel launches so far. */
+  kernels: number;
+  /** Routine calls so far. */
+  routines: number;
+  /** Kernels compiled so far. */
+  compiled: number;
+}
+
+/** A device that runs kernels. */
+export interface Backend {
+  /** Name for people and for {@linkcode RoutineCall} errors: `wasm`, `ref`, `null`, `cuda:0`. */
+  readonly name: string;
+  readonly stats: BackendStats;
+  /**
+   * Memory for `length` elements. Not cleared.
+   * @throws {RangeError} When the device has no room; says what was asked and what is held
+   */
+  alloc(dtype: DType, length: number): Buffer;
+  /** Gives memory back for reuse. Freeing twice is an error. */
+  free(buffer: Buffer): void;
+  /** Copies host elements in, starting at element `offset`. */
+  write(buffer: Buffer, data: HostArray, offset?: number): void;
+  /** Copies `length` elements from `offset` out, after everything launched before has finished. */
+  read(buffer: Buffer, offset: number, length: number): HostArray;
+  /** Prepares a kernel. Callers cache by `kernel.key`. */
+  compile(kernel: Kernel): Executable;
+  /** Binds a kernel to buffers and to the extent of its first outer dimension. Counted in `stats.kernels` when run. */
+  bind(executable: Executable, extent: number, buffers: readonly Buffer[]): Launch;
+  readonly routines: Routines;
+  /**
+   * Waits for everything launched and raises what went wrong on the device.
+   * @throws {RangeError} When a kernel met an index out of range
+   */
+  synchronize(): void;
+}
