@@ -1,0 +1,73 @@
+/** The batches of one epoch, the same number on every rank. */
+import type { Batch } from "./batch.ts";
+
+/** What the trainer needs of a loader; `DataLoader` has it, and so has an array of batches. */
+export interface BatchLoader {
+  /** Batches of an epoch on this rank, when known. */
+  readonly length?: number;
+  /** Tells the loader which epoch comes, so that it shuffles anew. */
+  setEpoch?(epoch: number): void;
+  [Symbol.asyncIterator]?(): AsyncIterator<Batch>;
+  [Symbol.iterator]?(): Iterator<Batch>;
+}
+
+const iterate = (loader: BatchLoader): AsyncIterator<Batch> | Iterator<Batch> => {
+  const open = loader[Symbol.asyncIterator] ?? loader[Symbol.iterator];
+  if (open !== undefined) return open.call(loader);
+  throw new TypeError("Cannot iterate over the data loader: it has no iterator");
+};
+
+/** Gives `length` batches when that is known, else all that the loader has. */
+export class BatchSource implements AsyncDisposable {
+  readonly #loader: BatchLoader;
+  readonly #length: number;
+  readonly #fills: boolean;
+  readonly #iterator: AsyncIterator<Batch> | Iterator<Batch>;
+  #given = 0;
+  #isEmpty = false;
+
+  /**
+   * @param loader Where the batches come from
+   * @param options `epoch`: 0-based; `length`: batches on every rank; `fills`: whether this rank may have fewer
+   */
+  constructor(
+    loader: BatchLoader,
+    options: { epoch?: number; length?: number; fills?: boolean } = {},
+  ) {
+    if (options.epoch !== undefined) loader.setEpoch?.(options.epoch);
+    this.#loader = loader;
+    this.#length = options.length ?? Infinity;
+    this.#fills = options.fills ?? false;
+    this.#iterator = iterate(loader);
+  }
+
+  /**
+   * The next batch, or `undefined` after the last. A rank whose own batches are used up gets the first one again, marked as a filler: it
+   * computes what the others compute, and weighs nothing.
+   */
+  async next(): Promise<{ batch: Batch; isFiller: boolean } | undefined> {
+    if (this.#given >= this.#length) return undefined;
+    this.#given++;
+    if (!this.#isEmpty) {
+      const { done, value } = await this.#iterator.next();
+      if (!done) return { batch: value, isFiller: false };
+      this.#isEmpty = true;
+    }
+    if (this.#length === Infinity) return undefined;
+    if (!this.#fills) {
+      throw new RangeError(
+        `Cannot go on: the loader says it has ${this.#length} batches but gave ${this.#given - 1}`,
+      );
+    }
+    const again = iterate(this.#loader);
+    const { done, value } = await again.next();
+    await again.return?.();
+    if (done) throw new RangeError("Cannot train on a loader without batches");
+    return { batch: value, isFiller: true };
+  }
+
+  /** Closes the loader's iterator. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#iterator.return?.();
+  }
+}

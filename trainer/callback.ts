@@ -1,0 +1,45 @@
+/** What a callback is: a plain object with a name and a hook for each event that it cares about. */
+import type { EventName, TrainerEvents } from "./events.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** A hook. It may be asynchronous (save `onInitEnd`); the loop waits for it. */
+export type Hook<E extends EventName> = (
+  trainer: Trainer,
+  event: TrainerEvents[E],
+) => E extends "onInitEnd" ? void : void | Promise<void>;
+
+/** One optional hook for each event. */
+export type Hooks = { readonly [E in EventName]?: Hook<E> };
+
+/** Behaviour beside the loop. State lives in the function that makes the object. */
+export interface Callback extends Hooks {
+  /** Unique within a trainer; errors name it. */
+  readonly name: string;
+  /** Runs when `train()` or `evaluate()` ends, in whatever way: close files and bars here. */
+  readonly cleanup?: (trainer: Trainer) => void | Promise<void>;
+}
+
+/**
+ * Returns the callback it is given. Writing a callback through it makes the compiler reject a misspelt hook.
+ *
+ * ```ts
+ * import { callback } from "@pta/trainer";
+ *
+ * export const countSteps = () => {
+ *   let steps = 0;
+ *   return callback({
+ *     name: "countSteps",
+ *     onTrainStepEnd: (_trainer, { isOptimizerStep }) => {
+ *       if (isOptimizerStep) steps++;
+ *     },
+ *     onTrainingRunEnd: (trainer) => trainer.print(`${steps} optimizer steps`),
+ *   });
+ * };
+ * ```
+ *
+ * @param hooks The name and the hooks
+ * @returns The same object
+ */
+export function callback(hooks: Callback): Callback {
+  return hooks;
+}

@@ -1,0 +1,172 @@
+/** The events of a run: their names, what each carries, and the order they fire in. */
+import type { Batch, BatchOutput } from "./batch.ts";
+
+/** What a training step was, as `onTrainStepEnd` tells it. */
+export interface TrainStepEnd {
+  readonly batch: Batch;
+  /** What `calculateTrainBatchLoss` returned; a captured step overwrites its tensors at the next step. */
+  readonly batchOutput: BatchOutput;
+  /** 0-based index of the micro-batch within the epoch. */
+  readonly step: number;
+  /** Whether this micro-batch closed its window, so that the optimizer has stepped. */
+  readonly isOptimizerStep: boolean;
+  /** Whether this rank only kept the others company: its data was used up, so it repeated a batch that counts for nothing. */
+  readonly isFiller: boolean;
+}
+
+/** What an evaluation step was. */
+export interface EvalStepEnd {
+  readonly batch: Batch;
+  /** What `calculateEvalBatchLoss` returned; a captured step overwrites its tensors at the next step. */
+  readonly batchOutput: BatchOutput;
+  /** 0-based index of the batch within the pass. */
+  readonly step: number;
+}
+
+/** A batch about to be used. */
+export interface StepStart {
+  readonly batch: Batch;
+  /** 0-based index of the batch within the epoch. */
+  readonly step: number;
+}
+
+/** Whether an evaluation pass interrupts a training epoch. */
+export interface EvalEpoch {
+  readonly isIntermediate: boolean;
+}
+
+/** An event that carries nothing. */
+export type Nothing = Readonly<Record<never, never>>;
+
+/** Every event and what it carries. */
+export interface TrainerEvents {
+  onInitEnd: Nothing;
+  onTrainingRunStart: Nothing;
+  onTrainEpochStart: Nothing;
+  onTrainStepStart: StepStart;
+  onTrainStepEnd: TrainStepEnd;
+  onTrainEpochEnd: Nothing;
+  onEvalEpochStart: EvalEpoch;
+  onEvalStepStart: StepStart;
+  onEvalStepEnd: EvalStepEnd;
+  onEvalEpochEnd: EvalEpoch;
+  onTrainingRunEpochEnd: Nothing;
+  onStopTrainingError: { readonly error: StopTrainingError };
+  onTrainingRunEnd: Nothing;
+  onEvaluationRunStart: Nothing;
+  onEvaluationRunEnd: Nothing;
+}
+
+/** Name of an event. */
+export type EventName = keyof TrainerEvents;
+
+/** One row of the order table. */
+export interface EventFacts {
+  /** The scope that the event belongs to; inner scopes repeat inside outer ones. */
+  readonly scope: "init" | "train" | "epoch" | "trainStep" | "evalPass" | "evalStep" | "evaluate";
+  /** The trainer's methods that have run since the previous event, in order. */
+  readonly after: readonly string[];
+  /** What is true when it fires. */
+  readonly when: string;
+}
+
+/**
+ * The order of events: keys are in firing order, a method always precedes its event. `epoch`, `trainStep`, `evalPass` and `evalStep` repeat.
+ */
+export const eventOrder: Readonly<Record<EventName, EventFacts>> = {
+  onInitEnd: {
+    scope: "init",
+    after: [],
+    when: "the trainer is constructed; the hook is synchronous",
+  },
+  onTrainingRunStart: {
+    scope: "train",
+    after: ["createTrainDataLoader", "createEvalDataLoader", "createScheduler", "trainingRunStart"],
+    when: "loaders, run configuration and scheduler exist, nothing is trained",
+  },
+  onTrainEpochStart: {
+    scope: "epoch",
+    after: ["trainEpochStart"],
+    when: "the model is in training mode and the loss tracker is empty",
+  },
+  onTrainStepStart: { scope: "trainStep", after: [], when: "a batch is loaded" },
+  onTrainStepEnd: {
+    scope: "trainStep",
+    after: [
+      "calculateTrainBatchLoss",
+      "backwardStep",
+      "optimizerStep",
+      "optimizerZeroGrad",
+      "schedulerStep",
+    ],
+    when: "the micro-batch is done, with the optimizer's step when it closed a window",
+  },
+  onTrainEpochEnd: {
+    scope: "epoch",
+    after: ["trainEpochEnd"],
+    when: "train_loss_epoch is in the history",
+  },
+  onEvalEpochStart: {
+    scope: "evalPass",
+    after: ["evalEpochStart"],
+    when: "the model is in evaluation mode and the loss tracker is empty",
+  },
+  onEvalStepStart: { scope: "evalStep", after: [], when: "a batch is loaded" },
+  onEvalStepEnd: {
+    scope: "evalStep",
+    after: ["calculateEvalBatchLoss"],
+    when: "its loss is known",
+  },
+  onEvalEpochEnd: {
+    scope: "evalPass",
+    after: ["evalEpochEnd"],
+    when: "the loss is in the history: eval_loss_epoch, or evaluation_loss in evaluate()",
+  },
+  onTrainingRunEpochEnd: {
+    scope: "epoch",
+    after: ["trainingRunEpochEnd"],
+    when: "training and evaluation of the epoch are done",
+  },
+  onStopTrainingError: {
+    scope: "train",
+    after: [],
+    when: "a callback or a method has stopped the run; later epochs do not run",
+  },
+  onTrainingRunEnd: {
+    scope: "train",
+    after: ["trainingRunEnd"],
+    when: "the run is over, by itself or stopped",
+  },
+  onEvaluationRunStart: {
+    scope: "evaluate",
+    after: ["createEvalDataLoader", "evaluationRunStart"],
+    when: "the loader and the run configuration exist",
+  },
+  onEvaluationRunEnd: {
+    scope: "evaluate",
+    after: ["evaluationRunEnd"],
+    when: "the evaluation is over",
+  },
+};
+
+/** Every event name, in firing order. */
+export const eventNames: readonly EventName[] = Object.keys(eventOrder) as EventName[];
+
+/**
+ * Throw this in a callback or an overridden method to end the run in good order: the remaining callbacks still see the event, then
+ * `onStopTrainingError` and `onTrainingRunEnd` fire and `train()` returns.
+ */
+export class StopTrainingError extends Error {
+  /** Whether every rank is known to stop at this same event, so that no agreement is needed. */
+  readonly everywhere: boolean;
+
+  /**
+   * @param message Why the run stops, for people
+   * @param options `everywhere`: every rank raises the same stop at the same event
+   */
+  constructor(message: string, options: { everywhere?: boolean } = {}) {
+    super(message);
+    this.name = "StopTrainingError";
+    this.everywhere = options.everywhere ?? false;
+  }
+}

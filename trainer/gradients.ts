@@ -1,0 +1,117 @@
+/** Gradients of an accumulation window: kept sums on the device, the mean over window and ranks, clipping. */
+import {
+  allReduceGradients,
+  type Comm,
+  full,
+  keep,
+  noGrad,
+  type Parameter,
+  type Tensor,
+  zeros,
+} from "@pta/core";
+
+/** Where a micro-batch stands in its window. */
+export interface WindowPosition {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+/** What the window needs to know of the run. */
+export interface GradientOptions {
+  /** `undefined` alone. */
+  readonly comm: Comm | undefined;
+  readonly clipValue: number | undefined;
+  readonly clipNorm: number | undefined;
+}
+
+/**
+ * The weighted gradients of one window. Each micro-batch has a weight w, its samples over the samples of a full one, and
+ * the optimizer sees sum(w g) / sum(w) over window and ranks: the gradient of the mean loss over all samples, whatever the sizes.
+ */
+export class GradientWindow {
+  readonly #parameters: readonly Parameter[];
+  readonly #options: GradientOptions;
+  readonly #sums: Map<Parameter, Tensor> = new Map();
+  readonly #weight: Tensor = keep(zeros([]));
+
+  /**
+   * @param parameters Those that are trained
+   * @param options Ranks and clipping
+   */
+  constructor(parameters: readonly Parameter[], options: GradientOptions) {
+    this.#parameters = parameters;
+    this.#options = options;
+  }
+
+  /** Whether gradients must be weighted: a window of one micro-batch on one rank is its own mean. */
+  isWeighted(position: WindowPosition): boolean {
+    return !(position.isFirst && position.isLast) || this.#options.comm !== undefined;
+  }
+
+  /**
+   * Takes the gradients of `weight x loss` from the parameters. After the last micro-batch of a window the parameters have the clipped mean.
+   *
+   * @returns What to realize before the optimizer steps
+   */
+  add(weight: number, position: WindowPosition): Tensor[] {
+    return noGrad(() => {
+      if (!position.isLast) return this.#store(weight, position.isFirst);
+      if (!position.isFirst) this.#addStored();
+      if (this.isWeighted(position)) {
+        const own = position.isFirst ? full([], weight) : this.#weight.add(weight);
+        this.#mean(own);
+      }
+      this.#clip();
+      return this.#withGradients().map((p) => p.grad!);
+    });
+  }
+
+  #withGradients(): Parameter[] {
+    return this.#parameters.filter((p) => p.grad !== undefined);
+  }
+
+  // Sums stay in their own buffers, so that a captured step finds them again.
+  #store(weight: number, isFirst: boolean): Tensor[] {
+    if (isFirst) {
+      for (const [p, sum] of this.#sums) if (p.grad === undefined) sum.zero_();
+    }
+    for (const p of this.#withGradients()) {
+      const sum = this.#sums.get(p);
+      if (sum === undefined) this.#sums.set(p, keep(p.grad!.clone()));
+      else sum.assign(isFirst ? p.grad! : sum.add(p.grad!));
+      p.grad = undefined;
+    }
+    this.#weight.assign(isFirst ? full([], weight) : this.#weight.add(weight));
+    return [...this.#sums.values(), this.#weight];
+  }
+
+  #addStored(): void {
+    for (const [p, sum] of this.#sums) p.grad = p.grad === undefined ? sum : sum.add(p.grad);
+  }
+
+  #mean(own: Tensor): void {
+    const { comm } = this.#options;
+    const total = comm === undefined
+      ? own
+      : allReduceGradients(this.#parameters, comm, { weight: own })!;
+    for (const p of this.#withGradients()) p.grad = p.grad!.div(total.to(p.grad!.dtype));
+  }
+
+  #clip(): void {
+    const { clipValue, clipNorm } = this.#options;
+    const parameters = this.#withGradients();
+    if (parameters.length === 0) return;
+    if (clipValue !== undefined) {
+      for (const p of parameters) p.grad = p.grad!.clamp({ min: -clipValue, max: clipValue });
+    }
+    if (clipNorm !== undefined) clipByNorm(parameters, clipNorm);
+  }
+}
+
+/** Scales all gradients so that their common 2-norm is at most `maxNorm` (PyTorch's `clip_grad_norm_`, epsilon included). */
+function clipByNorm(parameters: readonly Parameter[], maxNorm: number): void {
+  const squares = parameters.map((p) => p.grad!.to("float32").square().sum());
+  const norm = squares.reduce((a, b) => a.add(b)).sqrt();
+  const factor = norm.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
+  for (const p of parameters) p.grad = p.grad!.mul(factor.to(p.grad!.dtype));
+}

@@ -1,0 +1,104 @@
+/** The loop: run, epoch, step. */
+import { stepScope } from "@pta/core";
+import { StopTrainingError } from "./events.ts";
+import { BatchSource } from "./batch_source.ts";
+import type { StepRunner } from "./step.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** Trains until the epochs or the optimizer steps are used up, or somebody stops. */
+export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> {
+  t.stopReason = undefined;
+  try {
+    await t.trainingRunStart();
+    await t.emit("onTrainingRunStart", {});
+    for (let epoch = 0; epoch < t.runConfig.numEpochs && !isFinished(t); epoch++) {
+      await runTrainEpoch(t, steps, epoch);
+      if (t.evalDataLoader !== undefined) await runEvalEpoch(t, steps, "eval_loss_epoch");
+      await t.trainingRunEpochEnd();
+      await t.emit("onTrainingRunEpochEnd", {});
+      t.agreeOnStop();
+      t.runHistory.incrementEpoch();
+    }
+  } catch (error) {
+    if (!(error instanceof StopTrainingError)) throw error;
+    t.stopReason = error.message;
+    t.print(error.message);
+    await t.emitFinal("onStopTrainingError", { error });
+  }
+  await t.trainingRunEnd();
+  await t.emitFinal("onTrainingRunEnd", {});
+}
+
+const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps ?? Infinity);
+
+async function runTrainEpoch(t: Trainer, steps: StepRunner, epoch: number): Promise<void> {
+  const { gradientAccumulationSteps: window, numTrainBatchesPerEpoch: length } = t.runConfig;
+  await t.trainEpochStart();
+  t.lossTracker.reset();
+  await t.emit("onTrainEpochStart", {});
+  steps.startEpoch();
+  await using batches = new BatchSource(t.trainDataLoader!, {
+    epoch,
+    length,
+    fills: t.runConfig.isDistributed,
+  });
+  for (let step = 0; !isFinished(t); step++) {
+    await t.breathe();
+    using _scope = stepScope();
+    const next = await batches.next();
+    if (next === undefined) break;
+    const { batch, isFiller } = next;
+    const position = {
+      isFirst: step % window === 0,
+      isLast: (step + 1) % window === 0 || step + 1 === length,
+    };
+    await t.emit("onTrainStepStart", { batch, step });
+    const batchOutput = steps.train(batch, position, isFiller);
+    if (position.isLast) {
+      t.schedulerStep();
+      t.numUpdates++;
+    }
+    const isOptimizerStep = position.isLast;
+    await t.emit("onTrainStepEnd", { batch, batchOutput, step, isOptimizerStep, isFiller });
+    if (position.isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
+  }
+  await t.trainEpochEnd();
+  t.recordLoss("train_loss_epoch");
+  await t.emit("onTrainEpochEnd", {});
+  t.agreeOnStop();
+}
+
+/** Evaluates once over the evaluation loader and records the mean loss under `metric`. Modules get back the mode they had. */
+export async function runEvalEpoch(
+  t: Trainer,
+  steps: StepRunner,
+  metric: string,
+  isIntermediate = false,
+): Promise<void> {
+  const modes = [...t.model.modules()].map((module) => [module, module.training] as const);
+  try {
+    await t.evalEpochStart();
+    t.lossTracker.reset();
+    await t.emit("onEvalEpochStart", { isIntermediate });
+    await using batches = new BatchSource(t.evalDataLoader!);
+    for (let step = 0;; step++) {
+      await t.breathe();
+      using _scope = stepScope();
+      const next = await batches.next();
+      if (next === undefined) break;
+      const { batch } = next;
+      await t.emit("onEvalStepStart", { batch, step });
+      const batchOutput = steps.evaluate(batch);
+      await t.emit("onEvalStepEnd", { batch, batchOutput, step });
+    }
+    await t.evalEpochEnd();
+    t.recordLoss(metric);
+    await t.emit("onEvalEpochEnd", { isIntermediate });
+    t.agreeOnStop();
+  } finally {
+    for (const [module, training] of modes) module.training = training;
+  }
+}
+
+/** Optimizer steps between two questions to the other ranks whether one of them wants to stop. */
+const stopAgreementInterval = 10;

@@ -1,0 +1,48 @@
+/** A sample-weighted mean that lives on the device. */
+import { keep, noGrad, realize, type Tensor, zeros } from "@pta/core";
+
+/**
+ * Sum of loss x samples and number of samples. Updating reads nothing from the device; {@linkcode total} and {@linkcode average} do. The sum is
+ * float64, so that an epoch of float32 losses adds up without loss. One NaN or infinite loss makes the sum NaN or infinite for good, which is
+ * what the termination check relies on.
+ */
+export class LossTracker {
+  readonly #sum: Tensor = keep(zeros([], { dtype: "float64" }));
+  readonly #count: Tensor = keep(zeros([], { dtype: "float64" }));
+
+  /**
+   * Adds a batch, as graph nodes that can be captured. The caller realizes {@linkcode tensors}.
+   *
+   * @param loss 0-d: mean loss of the batch
+   * @param batchSize Samples of the batch
+   */
+  update(loss: Tensor, batchSize: number): void {
+    noGrad(() => {
+      this.#sum.assign(this.#sum.add(loss.detach().to("float64").mul(batchSize)));
+      this.#count.assign(this.#count.add(batchSize));
+    });
+  }
+
+  /** The device state, to be realized with the step that updated it. */
+  get tensors(): Tensor[] {
+    return [this.#sum, this.#count];
+  }
+
+  /** Empties the tracker. */
+  reset(): void {
+    this.#sum.zero_();
+    this.#count.zero_();
+    realize(this.#sum, this.#count);
+  }
+
+  /** Reads the sum of loss x samples and the number of samples, on this rank. */
+  total(): { sum: number; count: number } {
+    return { sum: this.#sum.item(), count: this.#count.item() };
+  }
+
+  /** Reads the mean loss over the samples of this rank; NaN when there were none. */
+  average(): number {
+    const { sum, count } = this.total();
+    return sum / count;
+  }
+}

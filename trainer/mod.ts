@@ -1,0 +1,57 @@
+/**
+ * The trainer: a loop that hides the boilerplate and nothing else, callbacks for what is beside it, a history of metrics.
+ *
+ * @module
+ */
+export { type Batch, type BatchOutput, batchSizeOf } from "./batch.ts";
+export type { BatchLoader } from "./batch_source.ts";
+export { type Callback, callback, type Hook, type Hooks } from "./callback.ts";
+export { averageMetric, type AverageMetricOptions } from "./callbacks/average_metric.ts";
+export { defaultCallbacks, type DefaultCallbacksOptions } from "./callbacks/default_callbacks.ts";
+export {
+  earlyStopping,
+  type EarlyStoppingOptions,
+  type WatchOptions,
+} from "./callbacks/early_stopping.ts";
+export { logMetrics, type LogMetricsOptions } from "./callbacks/log_metrics.ts";
+export { printProgress } from "./callbacks/print_progress.ts";
+export { progressBar, type ProgressBarOptions } from "./callbacks/progress_bar.ts";
+export { saveBest, type SaveBestOptions } from "./callbacks/save_best.ts";
+export { terminateOnNaN, type TerminateOnNaNOptions } from "./callbacks/terminate_on_nan.ts";
+export type { ReduceOp } from "./collectives.ts";
+export {
+  type EvalEpoch,
+  type EvalStepEnd,
+  type EventFacts,
+  type EventName,
+  eventNames,
+  eventOrder,
+  type Nothing,
+  type StepStart,
+  StopTrainingError,
+  type TrainerEvents,
+  type TrainStepEnd,
+} from "./events.ts";
+export {
+  betterThan,
+  type Direction,
+  InMemoryRunHistory,
+  type Metric,
+  type MetricFacts,
+  type MetricValue,
+  type RunHistory,
+} from "./history.ts";
+export { LossTracker } from "./loss_tracker.ts";
+export type {
+  Collate,
+  CreateScheduler,
+  EvaluateOptions,
+  LossFunc,
+  Scheduler,
+  TrainerOptions,
+  TrainOptions,
+} from "./options.ts";
+export { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
+export { CallbackError, CallbackRunner } from "./runner.ts";
+export { TrainerServices } from "./services.ts";
+export { Trainer } from "./trainer.ts";

@@ -1,0 +1,88 @@
+/** What the trainer's constructor and methods take. */
+import type { DataLoaderOptions, Dataset, nn, optim, Tensor } from "@pta/core";
+import type { Callback } from "./callback.ts";
+import type { RunHistory } from "./history.ts";
+import type { TrainerRunConfig } from "./run_config.ts";
+
+/** A loss: a function, or a module such as `nn.CrossEntropyLoss`, of model output and target, giving a mean of one element. */
+export type LossFunc =
+  | ((output: Tensor, target: Tensor) => Tensor)
+  | { forward(output: Tensor, target: Tensor): Tensor };
+
+/** Changes something, usually the learning rate, after each optimizer step. */
+export interface Scheduler {
+  /** Called once after each optimizer step. */
+  step(): void;
+}
+
+/** Makes a scheduler. Everything about the run's length is in the configuration, counted in optimizer steps. */
+export type CreateScheduler = (
+  optimizer: optim.Optimizer,
+  runConfig: TrainerRunConfig,
+) => Scheduler;
+
+/** What {@linkcode Trainer} is made of. */
+export interface TrainerOptions {
+  /** Model to train or evaluate. */
+  readonly model: nn.Module;
+  /** Not needed when `calculateTrainBatchLoss` and `calculateEvalBatchLoss` are overridden. */
+  readonly lossFunc?: LossFunc;
+  /** Not needed to evaluate. */
+  readonly optimizer?: optim.Optimizer;
+  /** In the order they run; {@linkcode defaultCallbacks} when left out. */
+  readonly callbacks?: readonly Callback[];
+  /** Where metrics go; in memory when left out. */
+  readonly runHistory?: RunHistory;
+  /** Makes data order and random numbers of each `train()` repeatable. Left out, the generator is used as the user left it. */
+  readonly seed?: number;
+  /**
+   * Whether steps are captured and replayed. By default they are, unless a subclass overrides one of the methods that make up a step: a replay
+   * does not call them again, so say `true` when yours only build tensors.
+   */
+  readonly capture?: boolean;
+}
+
+/** Joins samples of a dataset to a batch. */
+export type Collate = NonNullable<DataLoaderOptions["collate"]>;
+
+/** What `train()` takes. */
+export interface TrainOptions {
+  /** Data to train on. */
+  readonly trainDataset: Dataset;
+  /** Data to evaluate on after each epoch; no evaluation when left out. */
+  readonly evalDataset?: Dataset;
+  /** Number of epochs; may be left out when `maxNumTrainSteps` is given. */
+  readonly numEpochs?: number;
+  /** Samples of a micro-batch on each rank; 8 by default. */
+  readonly perDeviceBatchSize?: number;
+  /** Number of optimizer steps; the smaller of both limits wins. */
+  readonly maxNumTrainSteps?: number;
+  /** Micro-batches of an optimizer step; 1 by default. */
+  readonly gradientAccumulationSteps?: number;
+  /** Bound on the absolute value of each gradient element, applied before the norm. */
+  readonly gradientClipValue?: number;
+  /** Bound on the 2-norm of all gradients together. */
+  readonly gradientClipNorm?: number;
+  /** Makes the scheduler of the run. */
+  readonly createScheduler?: CreateScheduler;
+  /** Laid over the defaults of the training loader. */
+  readonly trainDataLoaderOptions?: Partial<DataLoaderOptions>;
+  /** Laid over the defaults of the evaluation loader. */
+  readonly evalDataLoaderOptions?: Partial<DataLoaderOptions>;
+  /** Joins samples to batches, in both loaders. */
+  readonly collate?: Collate;
+  /** Whether the history starts empty; true by default. */
+  readonly resetRunHistory?: boolean;
+}
+
+/** What `evaluate()` takes. */
+export interface EvaluateOptions {
+  /** Data to evaluate on. */
+  readonly dataset: Dataset;
+  /** Samples of a batch on each rank; 8 by default. */
+  readonly perDeviceBatchSize?: number;
+  /** Laid over the defaults of the loader. */
+  readonly dataLoaderOptions?: Partial<DataLoaderOptions>;
+  /** Joins samples to batches. */
+  readonly collate?: Collate;
+}

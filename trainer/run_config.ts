@@ -1,0 +1,145 @@
+/** The configuration of one call of `train()` or `evaluate()`: plain, frozen data that is saved with the run. */
+
+/** Everything that a run was asked to do, with what follows from it. One unit of progress: the optimizer step. */
+export interface TrainerRunConfig {
+  /** Epochs that will run at most; the smaller of the two limits, when the loader's length is known. */
+  readonly numEpochs: number;
+  /** Optimizer steps that will run at most; `undefined` when only epochs limit and the loader's length is unknown. */
+  readonly maxNumTrainSteps: number | undefined;
+  /** Samples of a micro-batch on one rank. `undefined` in `evaluate()`. */
+  readonly trainPerDeviceBatchSize: number | undefined;
+  /** Samples of an evaluation batch on one rank. `undefined` without an evaluation dataset. */
+  readonly evalPerDeviceBatchSize: number | undefined;
+  /** Micro-batches of a window; the optimizer steps once a window. */
+  readonly gradientAccumulationSteps: number;
+  /** Bound on the absolute value of each gradient element. */
+  readonly gradientClipValue: number | undefined;
+  /** Bound on the 2-norm of all gradients together. */
+  readonly gradientClipNorm: number | undefined;
+  /** Samples of an optimizer step: batch x ranks x accumulation. */
+  readonly trainTotalBatchSize: number | undefined;
+  /** Samples of an evaluation step over all ranks. */
+  readonly evalTotalBatchSize: number | undefined;
+  /** Micro-batches of an epoch on each rank, the same on all. */
+  readonly numTrainBatchesPerEpoch: number | undefined;
+  /** Optimizer steps of an epoch, a partial last window included. */
+  readonly numUpdateStepsPerEpoch: number | undefined;
+  /** The seed of data order and random numbers, when the user gave one. */
+  readonly seed: number | undefined;
+  /** Processes. */
+  readonly worldSize: number;
+  /** This process's number. */
+  readonly rank: number;
+  /** This process's number on its machine. */
+  readonly localRank: number;
+  /** Whether there is more than one process. */
+  readonly isDistributed: boolean;
+  /** Whether this process speaks for its machine. */
+  readonly isLocalProcessZero: boolean;
+  /** Whether this process speaks for all. */
+  readonly isWorldProcessZero: boolean;
+}
+
+/** What {@linkcode createRunConfig} starts from. */
+export interface RunConfigOptions {
+  /** Number of epochs; may be left out when `maxNumTrainSteps` is given. */
+  readonly numEpochs?: number;
+  /** Number of optimizer steps; the smaller of both limits wins. */
+  readonly maxNumTrainSteps?: number;
+  /** Samples of a micro-batch on one rank. */
+  readonly trainPerDeviceBatchSize?: number;
+  /** Samples of an evaluation batch on one rank. */
+  readonly evalPerDeviceBatchSize?: number;
+  /** Micro-batches of a window; 1 by default. */
+  readonly gradientAccumulationSteps?: number;
+  /** Bound on the absolute value of each gradient element. */
+  readonly gradientClipValue?: number;
+  /** Bound on the 2-norm of all gradients together. */
+  readonly gradientClipNorm?: number;
+  /** Micro-batches of an epoch on each rank, when known. */
+  readonly numTrainBatchesPerEpoch?: number;
+  /** The user's seed. */
+  readonly seed?: number;
+  /** Where this process stands; alone by default. */
+  readonly rank?: { readonly rank: number; readonly localRank: number; readonly worldSize: number };
+}
+
+/** Throws unless `value` is a whole number of at least `least`. */
+export function checkCount(name: string, value: number, least = 1): void {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new RangeError(
+      `Cannot use ${name} ${value}: it must be a whole number of at least ${least}`,
+    );
+  }
+}
+
+function checkPositive(name: string, value: number | undefined): void {
+  if (value !== undefined && !(value > 0)) {
+    throw new RangeError(`Cannot use ${name} ${value}: it must be above 0`);
+  }
+}
+
+const product = (...factors: (number | undefined)[]): number | undefined =>
+  factors.reduce((a, b) => a === undefined || b === undefined ? undefined : a * b);
+
+/**
+ * Checks the options and works out what follows from them.
+ *
+ * @param options What the user asked
+ * @returns A frozen configuration
+ * @throws {RangeError} When a count is not a positive whole number, a bound is not positive, or nothing limits the run
+ */
+export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
+  const { gradientAccumulationSteps = 1, rank: place } = options;
+  for (
+    const name of [
+      "numEpochs",
+      "maxNumTrainSteps",
+      "trainPerDeviceBatchSize",
+      "evalPerDeviceBatchSize",
+    ] as const
+  ) {
+    const value = options[name];
+    if (value !== undefined) checkCount(name.replace(/^(train|eval)Per/, "per"), value);
+  }
+  checkCount("gradientAccumulationSteps", gradientAccumulationSteps);
+  if (options.seed !== undefined) checkCount("seed", options.seed, 0);
+  checkPositive("gradientClipValue", options.gradientClipValue);
+  checkPositive("gradientClipNorm", options.gradientClipNorm);
+
+  const { rank = 0, localRank = 0, worldSize = 1 } = place ?? {};
+  const batches = options.numTrainBatchesPerEpoch;
+  const updates = batches && Math.ceil(batches / gradientAccumulationSteps);
+  const { numEpochs = Infinity, maxNumTrainSteps = Infinity } = options;
+  const isTraining = options.trainPerDeviceBatchSize !== undefined;
+  if (isTraining && numEpochs === Infinity && maxNumTrainSteps === Infinity) {
+    throw new RangeError("Cannot train without a limit: give numEpochs, maxNumTrainSteps or both");
+  }
+  const steps = Math.min(maxNumTrainSteps, updates ? numEpochs * updates : Infinity);
+  return Object.freeze({
+    numEpochs: !isTraining
+      ? 0
+      : Math.min(numEpochs, updates ? Math.ceil(steps / updates) : Infinity),
+    maxNumTrainSteps: steps === Infinity ? undefined : steps,
+    trainPerDeviceBatchSize: options.trainPerDeviceBatchSize,
+    evalPerDeviceBatchSize: options.evalPerDeviceBatchSize,
+    gradientAccumulationSteps,
+    gradientClipValue: options.gradientClipValue,
+    gradientClipNorm: options.gradientClipNorm,
+    trainTotalBatchSize: product(
+      options.trainPerDeviceBatchSize,
+      worldSize,
+      gradientAccumulationSteps,
+    ),
+    evalTotalBatchSize: product(options.evalPerDeviceBatchSize, worldSize),
+    numTrainBatchesPerEpoch: batches,
+    numUpdateStepsPerEpoch: updates,
+    seed: options.seed,
+    worldSize,
+    rank,
+    localRank,
+    isDistributed: worldSize > 1,
+    isLocalProcessZero: localRank === 0,
+    isWorldProcessZero: rank === 0,
+  });
+}

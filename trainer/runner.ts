@@ -1,0 +1,143 @@
+/** Runs callbacks in declared order. */
+import type { Callback } from "./callback.ts";
+import { type EventName, eventNames, StopTrainingError, type TrainerEvents } from "./events.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** A callback threw something that is not a {@linkcode StopTrainingError}; `cause` is what it threw. */
+export class CallbackError extends Error {
+  /** Name of the callback. */
+  readonly callback: string;
+  /** Name of the event, or `cleanup`. */
+  readonly event: EventName | "cleanup";
+
+  /**
+   * @param callback Name of the callback
+   * @param event Name of the event, or `cleanup`
+   * @param cause What was thrown
+   */
+  constructor(callback: string, event: EventName | "cleanup", cause: unknown) {
+    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    super(`Callback "${callback}" failed in ${event}: ${reason}`, { cause });
+    this.name = "CallbackError";
+    this.callback = callback;
+    this.event = event;
+  }
+}
+
+type AnyHook = (trainer: Trainer, event: unknown) => void | Promise<void>;
+
+/** The callbacks of a trainer, sorted by event. */
+export class CallbackRunner {
+  /** In declared order. */
+  readonly callbacks: readonly Callback[];
+  readonly #listeners: ReadonlyMap<EventName, readonly Callback[]>;
+  #stop: StopTrainingError | undefined;
+
+  /**
+   * @param callbacks In the order that they shall run
+   * @throws {RangeError} When two have the same name
+   * @throws {TypeError} When one has a hook that no event calls
+   */
+  constructor(callbacks: readonly Callback[]) {
+    this.callbacks = [...callbacks];
+    const names = callbacks.map((c) => c.name);
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice !== undefined) {
+      throw new RangeError(
+        `Cannot add callback "${twice}" twice: the callbacks are ${names.join(", ")}`,
+      );
+    }
+    for (const c of callbacks) {
+      // The compiler catches this in literals; plain JavaScript and casts get here.
+      const unknown = Object.keys(c).find((key) =>
+        /^on[A-Z]/.test(key) && !(eventNames as readonly string[]).includes(key)
+      );
+      if (unknown !== undefined) {
+        throw new TypeError(
+          `Cannot add callback "${c.name}": no event calls its hook "${unknown}", the events are ${
+            eventNames.join(", ")
+          }`,
+        );
+      }
+    }
+    this.#listeners = new Map(
+      eventNames.map((event) => [event, callbacks.filter((c) => c[event] !== undefined)]),
+    );
+  }
+
+  /** Whether any callback has a hook for the event. */
+  listens(event: EventName): boolean {
+    return this.#listeners.get(event)!.length > 0;
+  }
+
+  /**
+   * Tells every callback, in order. A stop is remembered for {@linkcode takeStop}, so the later callbacks still see the event.
+   *
+   * @returns A promise only when some hook returned one, so that a step without asynchronous hooks stays synchronous
+   * @throws {CallbackError} When a hook throws anything else
+   */
+  emit<E extends EventName>(
+    event: E,
+    trainer: Trainer,
+    payload: TrainerEvents[E],
+  ): void | Promise<void> {
+    return this.#from(0, this.#listeners.get(event)!, event, trainer, payload);
+  }
+
+  #from(
+    start: number,
+    listeners: readonly Callback[],
+    event: EventName,
+    trainer: Trainer,
+    payload: unknown,
+  ): void | Promise<void> {
+    for (let i = start; i < listeners.length; i++) {
+      const current = listeners[i];
+      try {
+        const result = (current[event] as AnyHook)(trainer, payload);
+        if (result instanceof Promise) {
+          return result
+            .catch((error) => this.#failed(current, event, error))
+            .then(() => this.#from(i + 1, listeners, event, trainer, payload));
+        }
+      } catch (error) {
+        this.#failed(current, event, error);
+      }
+    }
+  }
+
+  #failed(current: Callback, event: EventName, error: unknown): void {
+    if (!(error instanceof StopTrainingError)) throw new CallbackError(current.name, event, error);
+    this.#stop ??= error;
+  }
+
+  /** The first stop raised since the last call, which it clears. */
+  takeStop(): StopTrainingError | undefined {
+    const stop = this.#stop;
+    this.#stop = undefined;
+    return stop;
+  }
+
+  /** The first stop raised and not yet taken. */
+  get pendingStop(): StopTrainingError | undefined {
+    return this.#stop;
+  }
+
+  /**
+   * Runs every `cleanup`, even when one of them throws.
+   *
+   * @returns What went wrong, in order
+   */
+  async cleanup(trainer: Trainer): Promise<CallbackError[]> {
+    const errors: CallbackError[] = [];
+    for (const c of this.callbacks) {
+      try {
+        await c.cleanup?.(trainer);
+      } catch (error) {
+        errors.push(new CallbackError(c.name, "cleanup", error));
+      }
+    }
+    this.#stop = undefined;
+    return errors;
+  }
+}

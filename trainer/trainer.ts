@@ -1,0 +1,305 @@
+/** The trainer. */
+import {
+  broadcastTensors,
+  DataLoader,
+  type DataLoaderOptions,
+  type Dataset,
+  defaultGenerator,
+  DistributedSampler,
+  initComm,
+  manualSeed,
+  type nn,
+  type optim,
+  readRank,
+  type Tensor,
+} from "@pta/core";
+import { type Batch, type BatchOutput, batchSizeOf } from "./batch.ts";
+import type { BatchLoader } from "./batch_source.ts";
+import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
+import { runEvalEpoch, runTraining } from "./loop.ts";
+import type {
+  EvaluateOptions,
+  LossFunc,
+  Scheduler,
+  TrainerOptions,
+  TrainOptions,
+} from "./options.ts";
+import { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
+import { TrainerServices } from "./services.ts";
+import { StepRunner } from "./step.ts";
+
+/**
+ * Trains and evaluates a model: the loop, and nothing else. What a task does differently is a method to override; what is beside the task is a
+ * {@linkcode Callback}. The order of events is {@linkcode eventOrder}.
+ *
+ * A step is captured and replayed when its shapes allow. Replays do not run JavaScript again, so a trainer that overrides one of the step methods
+ * runs uncaptured unless `capture: true` is given.
+ */
+export class Trainer extends TrainerServices {
+  /** The model. */
+  readonly model: nn.Module;
+  /** The loss, as given. */
+  readonly lossFunc: LossFunc | undefined;
+  /** The optimizer, as given. */
+  readonly optimizer: optim.Optimizer | undefined;
+  /** The scheduler of the run, when there is one. */
+  scheduler: Scheduler | undefined;
+  /** The loader being trained on. */
+  trainDataLoader: BatchLoader | undefined;
+  /** The loader being evaluated on. */
+  evalDataLoader: BatchLoader | undefined;
+  readonly #seed: number | undefined;
+  readonly #capture: boolean | undefined;
+  #isRankSeeded = false;
+
+  /**
+   * @param options Model, loss, optimizer, callbacks
+   * @throws {RangeError} When two callbacks have one name
+   */
+  constructor(options: TrainerOptions) {
+    super(options.callbacks ?? defaultCallbacks(), options.runHistory);
+    this.model = options.model;
+    this.lossFunc = options.lossFunc;
+    this.optimizer = options.optimizer;
+    this.#seed = options.seed;
+    this.#capture = options.capture;
+    this.emit("onInitEnd", {});
+  }
+
+  /**
+   * Trains. May be called again, to go on with other data or settings.
+   *
+   * @param options Data, limits and sizes
+   * @throws {CallbackError} When a callback throws; names callback and event
+   * @throws {RangeError} When a limit or a size makes no sense
+   */
+  async train(options: TrainOptions): Promise<void> {
+    const { perDeviceBatchSize = 8, evalDataset, collate } = options;
+    if (this.optimizer === undefined) {
+      throw new ReferenceError("Cannot train without an optimizer: give one to the Trainer");
+    }
+    await this.exclusively(async () => {
+      this.#start();
+      const loading = collate === undefined ? {} : { collate };
+      // Sizes and limits are checked before any data is touched.
+      const asked = { ...options, trainPerDeviceBatchSize: perDeviceBatchSize };
+      this.currentRunConfig = this.#createRunConfig({
+        ...asked,
+        evalPerDeviceBatchSize: evalDataset && perDeviceBatchSize,
+      });
+      if (options.resetRunHistory ?? true) this.runHistory.reset();
+      this.trainDataLoader = this.createTrainDataLoader(options.trainDataset, perDeviceBatchSize, {
+        ...loading,
+        ...options.trainDataLoaderOptions,
+      });
+      this.evalDataLoader = evalDataset &&
+        this.createEvalDataLoader(evalDataset, perDeviceBatchSize, {
+          ...loading,
+          ...options.evalDataLoaderOptions,
+        });
+      this.currentRunConfig = this.#createRunConfig({
+        ...asked,
+        trainPerDeviceBatchSize: options.trainDataLoaderOptions?.batchSize ?? perDeviceBatchSize,
+        evalPerDeviceBatchSize: evalDataset &&
+          (options.evalDataLoaderOptions?.batchSize ?? perDeviceBatchSize),
+        numTrainBatchesPerEpoch: this.#agreeOnLength(options),
+      });
+      if (this.comm !== undefined) {
+        broadcastTensors(Object.values(this.model.stateDict()), this.comm);
+      }
+      this.numUpdates = 0;
+      this.scheduler = options.createScheduler?.(this.optimizer!, this.currentRunConfig);
+      await runTraining(this, this.#createSteps());
+    });
+  }
+
+  /**
+   * Evaluates once; the mean loss is recorded as `evaluation_loss`. The history is not reset.
+   *
+   * @param options Data and sizes
+   * @throws {CallbackError} When a callback throws; names callback and event
+   */
+  async evaluate(options: EvaluateOptions): Promise<void> {
+    const { dataset, perDeviceBatchSize = 8, collate } = options;
+    await this.exclusively(async () => {
+      this.#start();
+      const evalPerDeviceBatchSize = options.dataLoaderOptions?.batchSize ?? perDeviceBatchSize;
+      this.currentRunConfig = this.#createRunConfig({ evalPerDeviceBatchSize });
+      this.trainDataLoader = undefined;
+      this.evalDataLoader = this.createEvalDataLoader(dataset, perDeviceBatchSize, {
+        ...(collate === undefined ? {} : { collate }),
+        ...options.dataLoaderOptions,
+      });
+      await this.evaluationRunStart();
+      await this.emit("onEvaluationRunStart", {});
+      await runEvalEpoch(this, this.#createSteps(), "evaluation_loss");
+      await this.evaluationRunEnd();
+      await this.emitFinal("onEvaluationRunEnd", {});
+    });
+  }
+
+  // The five steps of training, and the one of evaluation.
+
+  /** Runs the model and the loss on a batch `[input, target]`. More keys of the result pass through to the callbacks. */
+  calculateTrainBatchLoss(batch: Batch): BatchOutput {
+    const [input, target] = pairOf(batch);
+    const modelOutputs = this.model.forward(input) as Tensor;
+    return { loss: this.#loss(modelOutputs, target), modelOutputs, batchSize: batchSizeOf(target) };
+  }
+
+  /** Makes gradients. `loss` is the batch's loss times its weight in the window (1 without accumulation, alone). */
+  backwardStep(loss: Tensor): void {
+    loss.backward();
+  }
+
+  /** Moves the parameters. The gradients are the clipped means over the window and the ranks. */
+  optimizerStep(): void {
+    this.optimizer!.step();
+  }
+
+  /** Clears the gradients. */
+  optimizerZeroGrad(): void {
+    this.optimizer!.zeroGrad();
+  }
+
+  /** Steps the scheduler, once after each optimizer step. Never captured. */
+  schedulerStep(): void {
+    this.scheduler?.step();
+  }
+
+  /** Runs the model and the loss on a batch, without gradients. */
+  calculateEvalBatchLoss(batch: Batch): BatchOutput {
+    const [input, target] = pairOf(batch);
+    const modelOutputs = this.model.forward(input) as Tensor;
+    return { loss: this.#loss(modelOutputs, target), modelOutputs, batchSize: batchSizeOf(target) };
+  }
+
+  // Data.
+
+  /** Makes the training loader: shuffled by (seed, epoch), each rank with every worldSize-th sample of each global batch. */
+  createTrainDataLoader(
+    dataset: Dataset,
+    batchSize: number,
+    options: Partial<DataLoaderOptions>,
+  ): BatchLoader {
+    return this.#createLoader(dataset, batchSize, true, options);
+  }
+
+  /** Makes the evaluation loader: in order, each sample on exactly one rank. */
+  createEvalDataLoader(
+    dataset: Dataset,
+    batchSize: number,
+    options: Partial<DataLoaderOptions>,
+  ): BatchLoader {
+    return this.#createLoader(dataset, batchSize, false, options);
+  }
+
+  // Moments of a run. A method runs before the event of the same name.
+
+  /** Before anything is trained. */
+  trainingRunStart(): void | Promise<void> {}
+  /** After training and evaluation of an epoch. */
+  trainingRunEpochEnd(): void | Promise<void> {}
+  /** After the last epoch or a stop. */
+  trainingRunEnd(): void | Promise<void> {}
+  /** Before `evaluate()` evaluates. */
+  evaluationRunStart(): void | Promise<void> {}
+  /** After `evaluate()` has evaluated. */
+  evaluationRunEnd(): void | Promise<void> {}
+  /** Puts the model into training mode. */
+  trainEpochStart(): void | Promise<void> {
+    this.model.train();
+  }
+  /** After the last step of an epoch, before its loss is recorded. */
+  trainEpochEnd(): void | Promise<void> {}
+  /** Puts the model into evaluation mode; the modes found are restored afterwards. */
+  evalEpochStart(): void | Promise<void> {
+    this.model.eval();
+  }
+  /** After the last step of an evaluation, before its loss is recorded. */
+  evalEpochEnd(): void | Promise<void> {}
+
+  #start(): void {
+    const comm = initComm();
+    this.comm = comm.worldSize > 1 ? comm : undefined;
+    // Ranks draw different numbers (dropout masks), each of them repeatable.
+    const { rank } = comm;
+    if (this.#seed !== undefined) manualSeed(this.#seed + rank * rankSeedStride);
+    else if (rank > 0 && !this.#isRankSeeded) {
+      manualSeed(defaultGenerator.seed + rank * rankSeedStride);
+    }
+    this.#isRankSeeded = true;
+  }
+
+  #createRunConfig(options: Omit<RunConfigOptions, "rank" | "seed">): TrainerRunConfig {
+    return createRunConfig({ ...options, seed: this.#seed, rank: readRank() });
+  }
+
+  /** Batches of an epoch, the same on every rank: as many as the fullest rank has, or full ones everywhere when the last is dropped. */
+  #agreeOnLength(options: TrainOptions): number | undefined {
+    const { length } = this.trainDataLoader!;
+    if (length === 0) {
+      throw new RangeError("Cannot train: the training data gives this rank no batch");
+    }
+    if (length === undefined && (this.comm || (options.gradientAccumulationSteps ?? 1) > 1)) {
+      throw new TypeError(
+        "Cannot train on a loader without length over several ranks or with gradient accumulation",
+      );
+    }
+    if (this.comm === undefined) return length;
+    const op = options.trainDataLoaderOptions?.dropLast ? "min" : "max";
+    return this.reduce([length!], op)[0];
+  }
+
+  #loss(output: Tensor, target: Tensor): Tensor {
+    const { lossFunc } = this;
+    if (lossFunc === undefined) {
+      throw new ReferenceError(
+        "Cannot calculate a loss: give the Trainer a lossFunc or override calculateTrainBatchLoss and calculateEvalBatchLoss",
+      );
+    }
+    return typeof lossFunc === "function"
+      ? lossFunc(output, target)
+      : lossFunc.forward(output, target);
+  }
+
+  #createLoader(
+    dataset: Dataset,
+    batchSize: number,
+    shuffle: boolean,
+    options: Partial<DataLoaderOptions>,
+  ): BatchLoader {
+    const { rank, worldSize } = this.runConfig;
+    const seed = this.#seed ?? 0;
+    const defaults = worldSize > 1
+      ? { sampler: new DistributedSampler(dataset, { rank, worldSize, shuffle, seed }) }
+      : { shuffle, seed };
+    return new DataLoader(dataset, { batchSize, ...defaults, ...options });
+  }
+
+  #createSteps(): StepRunner {
+    return new StepRunner(this, {
+      train: this.#capture ?? !this.#overrides(
+        "calculateTrainBatchLoss",
+        "backwardStep",
+        "optimizerStep",
+        "optimizerZeroGrad",
+      ),
+      evaluate: this.#capture ?? !this.#overrides("calculateEvalBatchLoss"),
+    });
+  }
+
+  #overrides(...methods: (keyof Trainer)[]): boolean {
+    return methods.some((name) => this[name] !== Trainer.prototype[name]);
+  }
+}
+
+// Far apart, so that no rank's seed is one that a user would give to another run.
+const rankSeedStride = 2 ** 32;
+
+function pairOf(batch: Batch): [Tensor, Tensor] {
+  if (Array.isArray(batch) && batch.length >= 2) return [batch[0], batch[1]];
+  throw new TypeError(
+    "Cannot take input and target from the batch: it must be an array [input, target], or override calculateTrainBatchLoss and calculateEvalBatchLoss",
+  );
+}
