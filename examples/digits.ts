@@ -10,9 +10,9 @@ import {
   manualSeed,
   nn,
   optim,
+  readRank,
   type Tensor,
   Trainer,
-  worldSize,
 } from "@pta/accelerated";
 import { loadDigits } from "./digits_data.ts";
 import { parseFlags } from "./flags.ts";
@@ -46,7 +46,7 @@ const trainer = new Trainer({
 });
 
 // The same global batch on any number of ranks.
-const perDeviceBatchSize = Math.ceil(flags.batchSize / worldSize());
+const perDeviceBatchSize = Math.ceil(flags.batchSize / readRank().worldSize);
 await trainer.train({
   trainDataset: train,
   evalDataset: test,

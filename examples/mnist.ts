@@ -9,9 +9,9 @@ import {
   manualSeed,
   nn,
   optim,
+  readRank,
   type Tensor,
   Trainer,
-  worldSize,
 } from "@pta/accelerated";
 import { parseFlags } from "./flags.ts";
 import { loadMnist } from "./mnist_data.ts";
@@ -44,7 +44,7 @@ const trainer = new Trainer({
   seed: flags.seed,
 });
 
-const perDeviceBatchSize = Math.ceil(flags.batchSize / worldSize());
+const perDeviceBatchSize = Math.ceil(flags.batchSize / readRank().worldSize);
 await trainer.train({ trainDataset: train, numEpochs: flags.epochs, perDeviceBatchSize });
 await trainer.evaluate({ dataset: test, perDeviceBatchSize });
 trainer.print(`test_accuracy=${trainer.runHistory.latest("eval_accuracy").toFixed(4)}`);

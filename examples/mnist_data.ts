@@ -49,7 +49,7 @@ async function fetchIdx(
     await check(name, zipped);
     await Deno.mkdir(cache, { recursive: true });
     await Deno.writeFile(path, zipped);
-  } else await check(path, zipped, checksums[name]);
+  } else await check(name, zipped);
   const stream = new Blob([zipped]).stream().pipeThrough(new DecompressionStream("gzip"));
   const bytes = await new Response(stream).bytes();
   // IDX: two zero bytes, the type (8 = unsigned byte), the rank, then each size as a big-endian word.
@@ -61,11 +61,7 @@ async function fetchIdx(
   return bytes.subarray(4 + 4 * shape.length);
 }
 
-async function check(
-  name: string,
-  bytes: Uint8Array<ArrayBuffer>,
-  wanted: string = checksums[name as keyof typeof checksums],
-): Promise<void> {
+async function check(name: keyof typeof checksums, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  if (digest !== wanted) throw new Error(`${name} is damaged: its SHA-256 is ${digest}`);
+  if (digest !== checksums[name]) throw new Error(`${name} is damaged: its SHA-256 is ${digest}`);
 }

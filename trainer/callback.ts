@@ -6,7 +6,7 @@ import type { Trainer } from "./trainer.ts";
 export type Hook<E extends EventName> = (
   trainer: Trainer,
   event: TrainerEvents[E],
-) => E extends "onInitEnd" ? void : void | Promise<void>;
+) => E extends "onInitEnd" ? undefined : void | Promise<void>;
 
 /** One optional hook for each event. */
 export type Hooks = { readonly [E in EventName]?: Hook<E> };
