@@ -32,7 +32,8 @@ export class GradientWindow {
   readonly #parameters: readonly Parameter[];
   readonly #options: GradientOptions;
   readonly #sums: Map<Parameter, Tensor> = new Map();
-  readonly #weight: Tensor = keep(zeros([]));
+  readonly #device: string | undefined;
+  readonly #weight: Tensor;
 
   /**
    * @param parameters Those that are trained
@@ -41,6 +42,8 @@ export class GradientWindow {
   constructor(parameters: readonly Parameter[], options: GradientOptions) {
     this.#parameters = parameters;
     this.#options = options;
+    this.#device = parameters[0]?.device;
+    this.#weight = keep(zeros([], { device: this.#device }).realize());
   }
 
   /** Whether gradients must be weighted: a window of one micro-batch on one rank is its own mean. */
@@ -58,7 +61,9 @@ export class GradientWindow {
       if (!position.isLast) return this.#store(weight, position.isFirst);
       if (!position.isFirst) this.#addStored();
       if (this.isWeighted(position)) {
-        const own = position.isFirst ? full([], weight) : this.#weight.add(weight);
+        const own = position.isFirst
+          ? full([], weight, { device: this.#device })
+          : this.#weight.add(weight);
         this.#mean(own);
       }
       this.#clip();
@@ -81,12 +86,17 @@ export class GradientWindow {
       else sum.assign(isFirst ? p.grad! : sum.add(p.grad!));
       p.grad = undefined;
     }
-    this.#weight.assign(isFirst ? full([], weight) : this.#weight.add(weight));
+    this.#weight.assign(
+      isFirst ? full([], weight, { device: this.#device }) : this.#weight.add(weight),
+    );
     return [...this.#sums.values(), this.#weight];
   }
 
   #addStored(): void {
-    for (const [p, sum] of this.#sums) p.grad = p.grad === undefined ? sum : sum.add(p.grad);
+    for (const [p, sum] of this.#sums) {
+      // A copy, because a gradient that is replaced gives its memory back.
+      p.grad = p.grad === undefined ? sum.clone() : sum.add(p.grad);
+    }
   }
 
   #mean(own: Tensor): void {

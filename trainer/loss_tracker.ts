@@ -7,8 +7,14 @@ import { keep, noGrad, realize, type Tensor, zeros } from "@pta/core";
  * what the termination check relies on.
  */
 export class LossTracker {
-  readonly #sum: Tensor = keep(zeros([], { dtype: "float64" }));
-  readonly #count: Tensor = keep(zeros([], { dtype: "float64" }));
+  readonly #sum: Tensor;
+  readonly #count: Tensor;
+
+  /** @param device Where the losses are; the default device when left out */
+  constructor(device?: string) {
+    this.#sum = keep(zeros([], { dtype: "float64", device }).realize());
+    this.#count = keep(zeros([], { dtype: "float64", device }).realize());
+  }
 
   /**
    * Adds a batch, as graph nodes that can be captured. The caller realizes {@linkcode tensors}.
@@ -21,6 +27,11 @@ export class LossTracker {
       this.#sum.assign(this.#sum.add(loss.detach().to("float64").mul(batchSize)));
       this.#count.assign(this.#count.add(batchSize));
     });
+  }
+
+  /** Where the losses are. */
+  get device(): string {
+    return this.#sum.device;
   }
 
   /** The device state, to be realized with the step that updated it. */

@@ -14,7 +14,7 @@ export abstract class TrainerServices {
   /** Metrics of the run. */
   readonly runHistory: RunHistory;
   /** Loss of the running epoch on this rank. */
-  readonly lossTracker: LossTracker = new LossTracker();
+  readonly lossTracker: LossTracker;
   /** Optimizer steps of this run so far. */
   numUpdates = 0;
   /** Why the last training run stopped early; `undefined` when it did not. */
@@ -30,9 +30,14 @@ export abstract class TrainerServices {
 
   /**
    * @param callbacks In the order they run
-   * @param runHistory Where metrics go
+   * @param options Where metrics go, and where losses are
    */
-  constructor(callbacks: readonly Callback[], runHistory: RunHistory | undefined) {
+  constructor(
+    callbacks: readonly Callback[],
+    options: { readonly runHistory: RunHistory | undefined; readonly device: string | undefined },
+  ) {
+    const { runHistory, device } = options;
+    this.lossTracker = new LossTracker(device);
     this.runHistory = runHistory ?? new InMemoryRunHistory();
     this.#runner = new CallbackRunner(callbacks);
   }

@@ -57,7 +57,10 @@ export class Trainer extends TrainerServices {
    * @throws {RangeError} When two callbacks have one name
    */
   constructor(options: TrainerOptions) {
-    super(options.callbacks ?? defaultCallbacks(), options.runHistory);
+    super(options.callbacks ?? defaultCallbacks(), {
+      runHistory: options.runHistory,
+      device: options.model.parameters()[0]?.device,
+    });
     this.model = options.model;
     this.lossFunc = options.lossFunc;
     this.optimizer = options.optimizer;

@@ -22,8 +22,9 @@ export function averageMetric(options: AverageMetricOptions): Callback {
   const { name, compute, onTrain = true, unit = "", direction = "none" } = options;
   let sum: Tensor | undefined;
   let count = 0;
-  const start = () => {
-    sum ??= keep(zeros([], { dtype: "float64" }));
+  const start = (trainer: Trainer) => {
+    const { device } = trainer.lossTracker;
+    sum ??= keep(zeros([], { dtype: "float64", device }).realize());
     realize(sum.zero_());
     count = 0;
   };
