@@ -32,7 +32,7 @@ export interface RoutineParams {
    */
   readonly matmul: { readonly accumulate: boolean };
   /** `[data]`, contiguous: the sum over all ranks, times `scale`, in place. Returns before it is complete; see {@linkcode RoutineLaunch}. */
-  readonly allReduce: { readonly group: number; readonly scale: number };
+  readonly allReduce: { readonly group: string; readonly scale: number };
 }
 
 /** Names of the routines: what cannot, or should not, be a fused kernel. */
@@ -87,6 +87,8 @@ export interface Backend {
   free(buffer: Buffer): void;
   /** Copies host elements in, starting at element `offset`. */
   write(buffer: Buffer, data: HostArray, offset?: number): void;
+  /** Copies all of `from` over the front of `to`, on the device. */
+  copy(from: Buffer, to: Buffer): void;
   /** Copies `length` elements from `offset` out, after everything launched before has finished. */
   read(buffer: Buffer, offset: number, length: number): HostArray;
   /** Prepares a kernel. Callers cache by `kernel.key`. */

@@ -1,0 +1,176 @@
+/** Gradient rules. Each returns graph nodes made of the same primitives, so gradients fuse, run everywhere and can be differentiated again. */
+import { isFloat } from "./dtype.ts";
+import { constNode, type Movement, type Node, type NodeKind, type NodeOf } from "./node.ts";
+import type { OpName, ReduceOp } from "./ops.ts";
+import { wrap } from "./tensor/base.ts";
+import { assembleNode } from "./tensor/movement.ts";
+import type { Tensor } from "./tensor/tensor.ts";
+
+/** Gradients of the sources, or undefined where none flows. */
+type Flows = readonly (Tensor | undefined)[];
+
+/** Gradient of a primitive from that of its result `g`, its result `y` and its sources. */
+type OpRule = (g: Tensor, y: Tensor, ...x: Tensor[]) => Flows;
+
+const none: OpRule = () => [];
+/** Where both are equal a maximum or minimum is shared. */
+const extreme: OpRule = (g, y, a, b) => {
+  const half = a.eq(b).where(0.5, 1);
+  return [a, b].map((x) => x.eq(y).where(g.mul(half), 0));
+};
+
+/** One rule for each primitive. */
+export const opRules: Readonly<Record<OpName, OpRule>> = {
+  neg: (g) => [g.neg()],
+  abs: (g, _, x) => [g.mul(x.sign())],
+  exp: (g, y) => [g.mul(y)],
+  log: (g, _, x) => [g.div(x)],
+  sqrt: (g, y) => [g.div(y.mul(2))],
+  sin: (g, _, x) => [g.mul(x.cos())],
+  cos: (g, _, x) => [g.mul(x.sin()).neg()],
+  tanh: (g, y) => [g.mul(y.mul(y).neg().add(1))],
+  erf: (g, _, x) => [g.mul(x.mul(x).neg().exp().mul(2 / Math.sqrt(Math.PI)))],
+  floor: none,
+  round: none,
+  trunc: none,
+  not: none,
+  cast: (g, _, x) => [isFloat(x.dtype) ? g.to(x.dtype) : undefined],
+  add: (g) => [g, g],
+  sub: (g) => [g, g.neg()],
+  mul: (g, _, a, b) => [g.mul(b), g.mul(a)],
+  div: (g, y, _, b) => {
+    const ga = g.div(b);
+    return [ga, ga.mul(y).neg()];
+  },
+  pow: (g, y, a, b) => {
+    // x ** 0 has slope 0 even at 0, and 0 ** b does not change with b > 0.
+    const da = b.eq(0).where(0, g.mul(b).mul(a.pow(b.sub(1))));
+    const flat = a.eq(0).logicalAnd(b.ge(0));
+    return [da, flat.where(0, g.mul(y).mul(flat.where(1, a).log()))];
+  },
+  mod: (g, _, a, b) => [g, g.mul(a.div(b).floor()).neg()],
+  max: extreme,
+  min: extreme,
+  lt: none,
+  le: none,
+  eq: none,
+  and: none,
+  or: none,
+  xor: none,
+  shl: none,
+  shr: none,
+  where: (g, _, c) => [undefined, c.where(g, 0), c.where(0, g)],
+  randomBits: none,
+};
+
+/** Equal extremes share the gradient evenly, as PyTorch's amax does. */
+const extremeReduce = (g: Tensor, y: Tensor, x: Tensor, dims: readonly number[]): Tensor => {
+  const hit = x.eq(y);
+  const count = hit.to(x.dtype).sum(dims, true);
+  return hit.where(g.div(count), 0);
+};
+
+const reduceRules: Readonly<
+  Record<ReduceOp, (g: Tensor, y: Tensor, x: Tensor, dims: readonly number[]) => Tensor>
+> = {
+  sum: (g, _, x) => g.expand(x.shape),
+  prod: (g, _, x, dims) => {
+    // The product of the others: with one zero in a row only that element has one, with two none has.
+    const zero = x.eq(0), zeros = zero.to(x.dtype).sum(dims, true);
+    const rest = zero.where(1, x);
+    const product = rest.prod(dims, true);
+    const others = zeros.eq(0).where(
+      product.div(rest),
+      zero.logicalAnd(zeros.eq(1)).where(product, 0),
+    );
+    return g.mul(others);
+  },
+  max: extremeReduce,
+  min: extremeReduce,
+};
+
+type MovementRule<K extends Movement["kind"]> = (
+  g: Tensor,
+  parent: Tensor,
+  movement: Extract<Movement, { kind: K }>,
+) => Tensor | undefined;
+
+const movementRules: { readonly [K in Exclude<Movement["kind"], "custom">]: MovementRule<K> } = {
+  reshape: (g, parent) => g.reshape(parent.shape),
+  permute: (g, _, m) => {
+    const back = m.dims.map((_, d) => m.dims.indexOf(d));
+    return g.permute(back);
+  },
+  expand: (g, parent) => {
+    const lead = g.ndim - parent.ndim;
+    const dims = g.shape.flatMap((s, d) => d < lead || (parent.shape[d - lead] === 1 && s !== 1) ? [d] : []);
+    return g.sum(dims, true).reshape(parent.shape);
+  },
+  slice: (g, parent, m) => {
+    // Gaps of a step are opened by laying each element at the front of a run of that length.
+    let wide = g;
+    m.steps.forEach((step, d) => {
+      if (step === 1) return;
+      const n = wide.shape[d];
+      const runs = wide.unsqueeze(d + 1).pad([
+        ...new Array<number>(2 * (wide.ndim - d - 1)).fill(0),
+        0,
+        step - 1,
+      ]);
+      const flat = runs.reshape(wide.shape.map((s, i) => i === d ? n * step : s));
+      wide = flat.slice(d, 0, Math.min(n * step, parent.shape[d] - m.starts[d]));
+    });
+    return wrap(assembleNode([wide.node], [m.starts], parent.shape));
+  },
+  flip: (g, _, m) => g.flip(m.dims),
+  alias: (g, _, m) => m.stop ? undefined : g,
+};
+
+/** Gradients of the parents of a node, by its kind. */
+export const nodeRules: {
+  readonly [K in NodeKind]: (node: NodeOf<K>, g: Tensor) => readonly (Node | undefined)[];
+} = {
+  buffer: () => [],
+  const: () => [],
+  index: () => [],
+  op: (n, g) =>
+    opRules[n.arg.op](g, wrap(n as Node), ...n.src.map(wrap)).map((t) => t?.node),
+  reduce: (n, g) => {
+    const x = wrap(n.src[0]);
+    return [reduceRules[n.arg.op](g, wrap(n as Node), x, n.arg.dims).node];
+  },
+  view: (n, g) => {
+    const { movement, parent } = n.arg;
+    if (movement.kind === "custom") return movement.rule(g.node, n as Node);
+    const rule = movementRules[movement.kind] as MovementRule<Movement["kind"]>;
+    return [rule(g, wrap(parent), movement as never)?.node];
+  },
+  gather: (n, g) => {
+    const [base, index] = n.src;
+    const zeros = wrap(constNode(0, base.shape, base.dtype, base.device));
+    return [zeros.scatterAdd(n.arg.dim, wrap(index), g).node];
+  },
+  scatter: (n, g) => {
+    const [, index] = n.src;
+    return [g.node, undefined, g.gather(n.arg.dim, wrap(index)).node];
+  },
+  assemble: (n, g) =>
+    n.src.map((part, i) =>
+      part.shape.reduce((t, size, d) => t.narrow(d, n.arg.starts[i][d], size), g).node
+    ),
+  routine: (n, g) => {
+    const [a, b] = n.src.map(wrap);
+    return [
+      a.node.needsGrad ? g.matmul(b.mT).node : undefined,
+      b.node.needsGrad ? a.mT.matmul(g).node : undefined,
+    ];
+  },
+  assign: (n, g) => [undefined, g.node].slice(0, n.src.length),
+};
+
+/** Nodes that the gradients of {@linkcode nodeRules} belong to. */
+export function gradientParents(node: Node): readonly Node[] {
+  if (node.kind !== "view") return node.src;
+  const { movement, parent } = node.arg;
+  return movement.kind === "custom" ? movement.inputs : [parent];
+}

@@ -1,0 +1,29 @@
+/**
+ * Tensors with automatic differentiation, modules, optimizers, data loading, safetensors and communication between ranks. Knows no backend:
+ * `@pta/accelerated` wires them.
+ *
+ * @module
+ */
+export * from "./tensor/mod.ts";
+export { enableGrad, grad, noGrad } from "./grad.ts";
+export { isGradEnabled } from "./node.ts";
+export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
+export { type DType, dtypes, type DTypeFacts, type HostArray, isFloat, promote } from "./dtype.ts";
+export { Generator, manualSeed, philox4x32, randomPermutation } from "./rng.ts";
+export { type Scope, stepScope } from "./scope.ts";
+export { capture, type Captured } from "./capture.ts";
+export { backendOf, defaultDevice, setDefaultDevice } from "./runtime.ts";
+export { clearPlans, counters, settings } from "./realize.ts";
+export type { Backend, BackendStats } from "./device.ts";
+export { env } from "./env.ts";
+export * as nn from "./nn/mod.ts";
+export * as optim from "./optim/mod.ts";
+export * as data from "./data/mod.ts";
+export {
+  allReduceGradients,
+  type AllReduceGradientsOptions,
+  broadcastTensors,
+  hostView,
+} from "./dist/data_parallel.ts";
+export { type Comm, communicator, initComm, setCommunicator, type Work } from "./dist/comm.ts";
+export { type Rank, readRank } from "./dist/rank.ts";

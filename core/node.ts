@@ -1,0 +1,142 @@
+/** Nodes of the lazy graph. A node is immutable but for `storage`, which says where its value lies once it has been computed. */
+import { type DType, isFloat } from "./dtype.ts";
+import type { RoutineName, RoutineParams } from "./device.ts";
+import { type OpName, ops, type ReduceOp } from "./ops.ts";
+import { numel, type Shape, type View } from "./shape.ts";
+import type { Storage } from "./storage.ts";
+
+/** The movement that made a view, as gradients undo it. */
+export type Movement =
+  | { readonly kind: "reshape" }
+  | { readonly kind: "permute"; readonly dims: readonly number[] }
+  | { readonly kind: "expand" }
+  | { readonly kind: "slice"; readonly starts: Shape; readonly steps: Shape }
+  | { readonly kind: "flip"; readonly dims: readonly number[] }
+  | { readonly kind: "alias"; readonly stop: boolean }
+  | { readonly kind: "custom"; readonly inputs: readonly Node[]; readonly rule: GradientRule };
+
+/** Gradients of the inputs, given that of the output; undefined where none flows. */
+export type GradientRule = (gradient: Node, output: Node) => readonly (Node | undefined)[];
+
+/** A strided view and how it came about: `parent` may itself be a view. */
+export interface ViewArg extends View {
+  readonly movement: Movement;
+  readonly parent: Node;
+}
+
+/** What each kind of node carries beside its sources. */
+export interface NodeArgs {
+  /** Data that exists; `version` is that of the storage when the node was made. */
+  readonly buffer: { readonly version: number };
+  /** The same number everywhere. */
+  readonly const: { readonly value: number };
+  /** `0, 1, 2, ...` along a single dimension, int32. */
+  readonly index: null;
+  /** A scalar primitive of sources of one shape. */
+  readonly op: { readonly op: OpName };
+  /** Over `dims`, which stay with size 1. */
+  readonly reduce: { readonly op: ReduceOp; readonly dims: readonly number[] };
+  /** A strided view of the row-major layout of the source, which is never a view itself. */
+  readonly view: ViewArg;
+  /** Sources base and index (same rank): `out[i] = base[i with i[dim] = index[i]]`. */
+  readonly gather: { readonly dim: number };
+  /** Sources base, index, values: a copy of base with `values[i]` added at `i with i[dim] = index[i]`. */
+  readonly scatter: { readonly dim: number };
+  /** Sources laid into one result at `starts`, one list of coordinates each; `fill` elsewhere. */
+  readonly assemble: { readonly starts: readonly Shape[]; readonly fill: number };
+  /** A named routine with one result. */
+  readonly routine: {
+    readonly name: RoutineName;
+    readonly params: RoutineParams[RoutineName];
+  };
+  /** Sources target and value: writes value over the storage of target. */
+  readonly assign: null;
+}
+
+/** Kinds of node. */
+export type NodeKind = keyof NodeArgs;
+
+/** A node of one kind. */
+export interface NodeOf<K extends NodeKind> {
+  readonly id: number;
+  readonly kind: K;
+  readonly arg: NodeArgs[K];
+  readonly src: readonly Node[];
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly device: string;
+  /** Whether a gradient may be asked for through this node. */
+  readonly needsGrad: boolean;
+  /** Where the value lies, row-major from element 0, once it has been computed. */
+  storage: Storage | undefined;
+  /** For a leaf that collects gradients: the tensor that owns it. */
+  leaf: object | undefined;
+}
+
+/** A node of any kind. */
+export type Node = { [K in NodeKind]: NodeOf<K> }[NodeKind];
+
+let nextId = 1;
+let gradEnabled = true;
+
+/** Whether operations are recorded for gradients. */
+export function isGradEnabled(): boolean {
+  return gradEnabled;
+}
+
+/** Sets whether operations are recorded for gradients and returns what was set before. */
+export function setGradEnabled(enabled: boolean): boolean {
+  const before = gradEnabled;
+  gradEnabled = enabled;
+  return before;
+}
+
+/** Makes a node. A gradient can flow through it when a source lets it, recording is on and it holds floats. */
+export function makeNode<K extends NodeKind>(
+  kind: K,
+  arg: NodeArgs[K],
+  src: readonly Node[],
+  shape: Shape,
+  dtype: DType,
+  device: string,
+  needsGrad: boolean = gradEnabled && isFloat(dtype) && src.some((s) => s.needsGrad),
+): Node {
+  const node: NodeOf<K> = {
+    id: nextId++,
+    kind,
+    arg,
+    src,
+    shape,
+    dtype,
+    device,
+    needsGrad,
+    storage: undefined,
+    leaf: undefined,
+  };
+  // The union of node kinds is exactly what this generic object is, but TypeScript cannot see it.
+  return node as unknown as Node;
+}
+
+/** The node `value` everywhere in `shape`. */
+export function constNode(value: number, shape: Shape, dtype: DType, device: string): Node {
+  return makeNode("const", { value }, [], shape, dtype, device, false);
+}
+
+/** A primitive of nodes that already have one shape; constants fold. */
+export function opNode(op: OpName, src: readonly Node[], dtype: DType): Node {
+  const { shape, device } = src[src.length - 1];
+  if (numel(shape) === 0) return constNode(0, shape, dtype, device);
+  return makeNode("op", { op }, src, shape, dtype, device);
+}
+
+/** Result dtype of a primitive whose operands are already promoted. */
+export function resultDtype(op: OpName, operands: readonly DType[], given?: DType): DType {
+  const rules: Record<(typeof ops)[OpName]["result"], () => DType> = {
+    same: () => operands[0],
+    bool: () => "bool",
+    branch: () => operands[1],
+    given: () => given ?? operands[0],
+    int32: () => "int32",
+  };
+  return rules[ops[op].result]();
+}

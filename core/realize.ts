@@ -1,0 +1,268 @@
+/** Runs graphs: finds or makes the plan, gives it memory, launches it. The only place that talks to a backend about values. */
+import { debug, log } from "./debug.ts";
+import type { Backend, Buffer, Executable, Launch, RoutineLaunch } from "./device.ts";
+import type { DType } from "./dtype.ts";
+import { env } from "./env.ts";
+import { type Node, type NodeArgs, type NodeKind, setGradEnabled } from "./node.ts";
+import { backendOf } from "./runtime.ts";
+import type { Plan } from "./schedule/plan.ts";
+import { type Graph, schedule } from "./schedule/schedule.ts";
+import { scopeOwn } from "./scope.ts";
+import { numel } from "./shape.ts";
+import { Storage } from "./storage.ts";
+
+/** Switches of the core that tests flip; read once from the environment. */
+export const settings: { fuse: boolean } = { fuse: env("PTA_FUSE") !== "0" };
+
+/** Counters of the core that tests read. */
+export const counters: { plansMade: number; plansRun: number; kernels: number; routines: number } = {
+  plansMade: 0,
+  plansRun: 0,
+  kernels: 0,
+  routines: 0,
+};
+
+/** Receives what a run launches, so that it can be replayed. See `capture`. */
+export interface Recorder {
+  alloc(backend: Backend, dtype: DType, length: number): Buffer;
+  free(backend: Backend, buffer: Buffer): void;
+  record(launch: Launch): void;
+  /** Storage that the recorded launches read or write and that somebody else owns. */
+  uses(storage: Storage): void;
+  /** Storage made while recording, which replays write again. */
+  adopt(storage: Storage): void;
+  /** Says that the step cannot be replayed. */
+  spoil(reason: string): void;
+}
+
+let recorder: Recorder | undefined;
+
+/** Sets who records launches and returns who did before. */
+export function setRecorder(next: Recorder | undefined): Recorder | undefined {
+  const before = recorder;
+  recorder = next;
+  return before;
+}
+
+/** Who records launches, if anybody. */
+export function activeRecorder(): Recorder | undefined {
+  return recorder;
+}
+
+const argKeys: { readonly [K in NodeKind]: (arg: NodeArgs[K]) => string } = {
+  buffer: () => "",
+  const: (a) => Object.is(a.value, -0) ? "-0" : `${a.value}`,
+  index: () => "",
+  op: (a) => a.op,
+  reduce: (a) => `${a.op}~${a.dims}`,
+  view: (a) => `${a.offset}:${a.strides}`,
+  gather: (a) => `${a.dim}`,
+  scatter: (a) => `${a.dim}`,
+  assemble: (a) => `${a.starts.map((s) => s.join(",")).join(";")}=${a.fill}`,
+  routine: (a) => `${a.name}${JSON.stringify(a.params)}`,
+  assign: () => "",
+};
+
+/** The unrealized part of a graph in topological order, its leaf storages, and the canonical text of its form. */
+function collect(roots: readonly Node[]): Graph & { key: string } {
+  const order: Node[] = [], ids = new Map<Node, number>();
+  const leaves: Storage[] = [], leafIds = new Map<Storage, number>();
+  const text: string[] = [];
+  const visit = (node: Node) => {
+    ids.set(node, order.push(node) - 1);
+    if (node.storage !== undefined) {
+      let leaf = leafIds.get(node.storage);
+      if (leaf === undefined) {
+        checkFresh(node);
+        leafIds.set(node.storage, leaf = leaves.push(node.storage) - 1);
+      } else checkFresh(node);
+      text.push(`@${leaf} ${node.dtype} ${node.shape}`);
+      return;
+    }
+    const arg = (argKeys[node.kind] as (a: unknown) => string)(node.arg);
+    text.push(`${node.kind} ${arg} ${node.dtype} ${node.shape} <${node.src.map((s) => ids.get(s))}`);
+  };
+  // Post-order without recursion: graphs of deep models would overflow the call stack.
+  const stack: { node: Node; next: number }[] = [];
+  for (const root of roots) {
+    if (ids.has(root)) continue;
+    stack.push({ node: root, next: 0 });
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      if (top.node.storage === undefined && top.next < top.node.src.length) {
+        const s = top.node.src[top.next++];
+        if (!ids.has(s)) stack.push({ node: s, next: 0 });
+      } else {
+        stack.pop();
+        if (!ids.has(top.node)) visit(top.node);
+      }
+    }
+  }
+  return { roots, order, leaves, key: `${text.join("\n")}\n=${roots.map((r) => ids.get(r))}` };
+}
+
+/** @throws {ReferenceError} When the storage was written in place after the node was made, or freed */
+function checkFresh(node: Node): void {
+  const storage = node.storage!;
+  if (node.kind === "buffer" && node.arg.version !== storage.version) {
+    throw new ReferenceError(
+      "Cannot compute this value: it was described from a tensor that has been changed in place since " +
+        "(by an optimizer step, say); call realize() on it before the change",
+    );
+  }
+  void storage.buffer;
+}
+
+const plans = new Map<string, { plan: Plan; executables: (Executable | undefined)[] }>();
+const executables = new Map<string, Map<string, Executable>>();
+
+function executable(backend: Backend, device: string, step: Plan["steps"][number]): Executable | undefined {
+  if (step.kind !== "kernel") return undefined;
+  let cache = executables.get(device);
+  if (cache === undefined) executables.set(device, cache = new Map());
+  let exe = cache.get(step.kernel.key);
+  if (exe === undefined) cache.set(step.kernel.key, exe = backend.compile(step.kernel));
+  return exe;
+}
+
+/** Frees the plans and compiled kernels that are cached. */
+export function clearPlans(): void {
+  plans.clear();
+  executables.clear();
+}
+
+let pending: () => readonly Node[] = () => [];
+let settled: () => void = () => {};
+
+/** Adds nodes to every realization: `more` names them, `done` is called afterwards. */
+export function onRealize(more: () => readonly Node[], done: () => void): void {
+  pending = more;
+  settled = done;
+}
+
+/**
+ * Computes nodes, all in one plan, and gives each its storage.
+ *
+ * @throws {ReferenceError} When the graph reads memory that was freed or overwritten
+ * @throws {RangeError} When an index is out of range
+ */
+export function realizeNodes(nodes: readonly Node[]): void {
+  if (nodes.every((n) => n.storage !== undefined)) return;
+  const roots = [...new Set([...nodes, ...pending()])].filter((n) => n.storage === undefined);
+  const grad = setGradEnabled(false);
+  try {
+    for (const device of new Set(roots.map((r) => r.device))) {
+      run(roots.filter((r) => r.device === device));
+    }
+    settled();
+  } finally {
+    setGradEnabled(grad);
+  }
+}
+
+function run(roots: readonly Node[]): void {
+  const device = roots[0].device, backend = backendOf(device);
+  const graph = collect(roots);
+  const key = `${device} ${settings.fuse}\n${graph.key}`;
+  let entry = plans.get(key);
+  if (entry === undefined) {
+    counters.plansMade++;
+    const plan = schedule(graph, settings.fuse);
+    entry = { plan, executables: plan.steps.map((s) => executable(backend, device, s)) };
+    plans.set(key, entry);
+    if (debug >= 3) logPlan(plan);
+  }
+  const { plan } = entry;
+  counters.plansRun++;
+  const owned = new Map<number, Storage>();
+  const buffers: (Buffer | undefined)[] = plan.slots.map((s) => {
+    if (s.kind !== "leaf") return undefined;
+    recorder?.uses(graph.leaves[s.leaf]);
+    return graph.leaves[s.leaf].buffer;
+  });
+  const results = new Set(plan.results);
+  const take = (slot: number): Buffer => {
+    const known = buffers[slot];
+    if (known !== undefined) return known;
+    const s = plan.slots[slot];
+    if (s.kind === "leaf") throw new Error("A leaf slot has no memory");
+    const made = recorder !== undefined
+      ? recorder.alloc(backend, s.dtype, s.length)
+      : backend.alloc(s.dtype, s.length);
+    return buffers[slot] = made;
+  };
+  const waiting = new Map<number, RoutineLaunch>();
+  const finish = (step: number) => {
+    const wait = waiting.get(step)?.wait;
+    waiting.delete(step);
+    if (wait !== undefined) go(wait);
+  };
+  const go = (launch: Launch) => {
+    launch();
+    recorder?.record(launch);
+  };
+  try {
+    plan.steps.forEach((step, i) => {
+      step.waits.forEach(finish);
+      const args = step.slots.map(take);
+      if (step.kind === "kernel") {
+        counters.kernels++;
+        const launch = backend.bind(entry.executables[i]!, step.extent, args);
+        if (debug >= 2) logTimed(backend, step.kernel.name, launch);
+        else launch();
+        recorder?.record(launch);
+      } else {
+        counters.routines++;
+        const routine = (backend.routines[step.call.name] as (c: unknown, b: unknown) => RoutineLaunch)(
+          step.call,
+          args,
+        );
+        go(routine.start);
+        if (routine.wait !== undefined) waiting.set(i, routine);
+      }
+      for (const slot of step.frees) {
+        const buffer = buffers[slot]!;
+        buffers[slot] = undefined;
+        if (recorder !== undefined) recorder.free(backend, buffer);
+        else backend.free(buffer);
+      }
+    });
+  } catch (error) {
+    // Whatever this run allocated goes back; what it wrote in place cannot be undone.
+    plan.slots.forEach((s, i) => {
+      const b = buffers[i];
+      if (s.kind === "temp" && b !== undefined && recorder === undefined) backend.free(b);
+    });
+    throw error;
+  }
+  for (const step of [...waiting.keys()]) finish(step);
+  for (const leaf of plan.written) graph.leaves[leaf].version++;
+  roots.forEach((root, i) => {
+    const slot = plan.results[i], s = plan.slots[slot];
+    let storage = s.kind === "leaf" ? graph.leaves[s.leaf] : owned.get(slot);
+    if (storage === undefined) {
+      storage = new Storage(device, root.dtype, numel(root.shape), take(slot));
+      owned.set(slot, storage);
+      if (recorder !== undefined) recorder.adopt(storage);
+      else scopeOwn(storage, root);
+    }
+    root.storage = storage;
+  });
+  if (recorder === undefined) backend.synchronize();
+}
+
+function logTimed(backend: Backend, name: string, launch: Launch): void {
+  const start = performance.now();
+  launch();
+  backend.synchronize();
+  log(2, `kernel ${name} ${((performance.now() - start) * 1e3).toFixed(1)} us`);
+}
+
+function logPlan(plan: Plan): void {
+  const lines = plan.steps.map((s, i) =>
+    s.kind === "kernel"
+      ? `  ${i}: kernel ${s.kernel.name} outer [${s.kernel.outer}] reduce [${s.kernel.reduce}] slots ${s.slots}`
+      : `  ${i}: routine ${s.call.name} ${s.call.operands.map((o) => `[${o.shape}]`).join(" ")} slots ${s.slots}`
+  );
+  log(3, `plan of ${plan.steps.length} steps\n${lines.join("\n")}`);
+}

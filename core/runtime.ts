@@ -1,0 +1,51 @@
+/** The registry of devices. Backends register themselves when the public module is imported and are opened on first use. */
+import type { Backend } from "./device.ts";
+import { env } from "./env.ts";
+
+const makers = new Map<string, () => Backend>();
+const open = new Map<string, Backend>();
+let chosen: string | undefined;
+
+/** Makes a device available under a name; nothing is opened yet. */
+export function registerBackend(name: string, make: () => Backend): void {
+  makers.set(name, make);
+}
+
+/**
+ * The backend of a device, opened on first use.
+ * @throws {RangeError} When no such device is registered; lists those that are
+ */
+export function backendOf(device: string): Backend {
+  let backend = open.get(device);
+  if (backend === undefined) {
+    const make = makers.get(device);
+    if (make === undefined) {
+      throw new RangeError(
+        `Cannot use device "${device}": the devices here are ${[...makers.keys()].join(", ")}`,
+      );
+    }
+    open.set(device, backend = make());
+  }
+  return backend;
+}
+
+/** Devices that have been opened, with their backends. */
+export function openBackends(): ReadonlyMap<string, Backend> {
+  return open;
+}
+
+/** The device of new tensors: `PTA_DEVICE` when set, else `cpu`. */
+export function defaultDevice(): string {
+  return chosen ??= env("PTA_DEVICE") ?? "cpu";
+}
+
+/**
+ * Sets the device of new tensors and returns the one before.
+ * @throws {RangeError} When no such device is registered
+ */
+export function setDefaultDevice(name: string): string {
+  const before = defaultDevice();
+  if (!makers.has(name)) backendOf(name);
+  chosen = name;
+  return before;
+}

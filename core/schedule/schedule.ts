@@ -1,0 +1,375 @@
+/** From a graph to a plan: cut into units, emit consumers before producers, order by what reads and writes what. */
+import type { Operand, RoutineCall } from "../device.ts";
+import type { Node, NodeOf } from "../node.ts";
+import { composeView, contiguousStrides, isContiguous, numel } from "../shape.ts";
+import type { Storage } from "../storage.ts";
+import { copyEdges, type Emitted, Emitter } from "./emit.ts";
+import type { Plan, Slot, Step } from "./plan.ts";
+import { baseOf, cutUnits, isLeaf, live, type Unit, type Units } from "./units.ts";
+
+/** What a unit runs, and the values (not yet slots) it reads and writes. */
+interface Work {
+  readonly unit: Unit;
+  readonly launches: (
+    | Emitted
+    | { readonly call: RoutineCall; readonly slots: readonly number[]; readonly async: boolean }
+  )[];
+  readonly reads: Set<Node>;
+  readonly writes: Set<Node>;
+}
+
+/** A graph in topological order with the leaf storages it reads, as {@linkcode collect} finds it. */
+export interface Graph {
+  readonly roots: readonly Node[];
+  readonly order: readonly Node[];
+  readonly leaves: readonly Storage[];
+}
+
+class Conflict extends Error {
+  constructor(readonly assigns: readonly Node[]) {
+    super("An assignment in place overwrites a value that is still needed");
+  }
+}
+
+/** Makes the plan of a graph. With `fuse` off every operation is its own kernel. */
+export function schedule(graph: Graph, fuse: boolean): Plan {
+  const copied = new Set<Node>();
+  for (;;) {
+    try {
+      return new Scheduler(graph, fuse, copied).plan();
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      const fresh = error.assigns.filter((a) => !copied.has(a));
+      if (fresh.length > 0) fresh.forEach((a) => copied.add(a));
+      else if (fuse) return schedule(graph, false);
+      else throw new Error(`Cannot order this graph: ${error.message}; realize() earlier`);
+    }
+  }
+}
+
+class Scheduler {
+  readonly #slots: Slot[] = [];
+  readonly #slotIds = new Map<Node | Storage, number>();
+  /** Node whose memory another node's value is written to. */
+  readonly #alias = new Map<Node, Node>();
+  readonly #stored = new Set<Node>();
+  readonly #units: Units;
+  readonly #works: Work[] = [];
+  #current: Work | undefined;
+
+  constructor(readonly graph: Graph, readonly fuse: boolean, readonly copied: ReadonlySet<Node>) {
+    this.#markStored();
+    const users = new Map<Node, number>();
+    for (const node of graph.order) {
+      if (node.kind === "view" && !this.#stored.has(node)) continue;
+      if (isLeaf(node)) continue;
+      for (const s of new Set(node.src.map(baseOf))) users.set(s, (users.get(s) ?? 0) + 1);
+    }
+    this.#units = cutUnits(graph.order, this.#stored, users, fuse);
+  }
+
+  /** The node that holds a root: itself, or the base of a view that shows all of it in order. */
+  #holder(node: Node): Node {
+    const base = baseOf(node);
+    const whole = base !== node && node.kind === "view" && node.arg.offset === 0 &&
+      numel(base.shape) === numel(node.shape) && isContiguous(node.shape, node.arg.strides);
+    return whole ? base : node;
+  }
+
+  #markStored(): void {
+    const store = (node: Node) => {
+      if (node.storage === undefined) this.#stored.add(node);
+    };
+    for (const root of this.graph.roots) store(this.#holder(root));
+    const taken = new Set<Node>();
+    for (const node of this.graph.order) {
+      if (node.storage !== undefined) continue;
+      if (node.kind === "routine" && node.arg.name === "matmul") node.src.forEach((s) => store(baseOf(s)));
+      if (node.kind === "gather") store(baseOf(node.src[0]));
+      if (node.kind === "routine" || node.kind === "scatter" || node.kind === "assemble") store(node);
+      if (node.kind !== "assign") continue;
+      store(node);
+      this.#alias.set(node, node.src[0]);
+      // The kernel that computes the value writes it to the target, unless that has proved impossible.
+      const value = this.#holder(node.src[1]);
+      const direct = !isLeaf(value) && !taken.has(value) && !this.copied.has(node) &&
+        (value.kind === "op" || value.kind === "reduce" || value.kind === "gather");
+      if (!direct) continue;
+      taken.add(value);
+      this.#alias.set(value, node.src[0]);
+      store(value);
+    }
+  }
+
+  /** The node or storage behind a node's memory. */
+  #place(node: Node): Node | Storage {
+    let at = node;
+    while (this.#alias.has(at)) at = this.#alias.get(at)!;
+    return at.storage ?? at;
+  }
+
+  #slot(node: Node): number {
+    const place = this.#place(node);
+    let id = this.#slotIds.get(place);
+    if (id === undefined) {
+      const leaf = this.graph.leaves.indexOf(place as Storage);
+      id = this.#slots.push(
+        leaf >= 0
+          ? { kind: "leaf", leaf }
+          : { kind: "temp", dtype: node.dtype, length: numel(node.shape) },
+      ) - 1;
+      this.#slotIds.set(place, id);
+    }
+    return id;
+  }
+
+  /** Slot of a node that a kernel reads; a node nobody stored yet becomes stored. */
+  #read(node: Node): number {
+    this.#current!.reads.add(node);
+    if (node.storage === undefined && !this.#stored.has(node)) {
+      this.#stored.add(node);
+      if (!this.#units.home.has(node)) {
+        const unit: Unit = {
+          kind: "lone",
+          nodes: [node],
+          numel: numel(node.shape),
+          edges: copyEdges(node.shape),
+          segments: undefined,
+          deps: new Set(),
+          merged: undefined,
+        };
+        this.#units.home.set(node, unit);
+        this.#late.push(unit);
+      }
+    }
+    return this.#slot(node);
+  }
+  readonly #late: Unit[] = [];
+
+  #write(node: Node): number {
+    this.#current!.writes.add(node);
+    return this.#slot(node);
+  }
+
+  #emitter(edges: readonly number[], unit?: Unit): Emitter {
+    const memory = {
+      slotOf: (node: Node) => this.#current!.writes.has(node) ? this.#slot(node) : this.#read(node),
+      inMemory: (node: Node) => node.storage !== undefined || this.#stored.has(node),
+    };
+    return new Emitter(memory, this.#units, edges, unit?.segments ?? [], unit);
+  }
+
+  #emitGroup(unit: Unit): void {
+    const outs = unit.nodes.filter((n) => this.#stored.has(n));
+    if (outs.length === 0) return;
+    const emitter = this.#emitter(unit.edges, unit);
+    for (const node of outs) {
+      const level = this.#units.level.get(node)!;
+      const value = emitter.value(node, emitter.map(level));
+      emitter.store(this.#write(node), node.dtype, emitter.map(level), value, level);
+    }
+    const unsafe = outs.filter((n) => this.#alias.has(n) && emitter.hazard(this.#slot(n)));
+    if (unsafe.length > 0) {
+      throw new Conflict(
+        this.graph.order.filter((a) =>
+          a.kind === "assign" && unsafe.includes(this.#holder(a.src[1]))
+        ),
+      );
+    }
+    this.#current!.launches.push(emitter.finish());
+  }
+
+  /** A kernel that writes `value` over all of `out`. */
+  #emitCopy(value: Node, out: Node, own = false): void {
+    const emitter = this.#emitter(copyEdges(out.shape));
+    const map = emitter.map("full");
+    const id = own ? emitter.compute(value, map) : emitter.value(value, map);
+    emitter.store(this.#write(out), out.dtype, map, id, "full");
+    this.#current!.launches.push(emitter.finish());
+  }
+
+  #emitAssemble(node: NodeOf<"assemble">): void {
+    const strides = contiguousStrides(node.shape);
+    const covered = node.src.reduce((n, s) => n + numel(s.shape), 0) === numel(node.shape);
+    if (!covered) {
+      const emitter = this.#emitter(copyEdges(node.shape));
+      const fill = emitter.constant(node.arg.fill, node.dtype);
+      emitter.store(this.#write(node as Node), node.dtype, emitter.map("full"), fill, "full");
+      this.#current!.launches.push(emitter.finish());
+    }
+    node.src.forEach((part, i) => {
+      if (numel(part.shape) === 0) return;
+      const emitter = this.#emitter(copyEdges(part.shape));
+      const full = emitter.map("full");
+      const offset = node.arg.starts[i].reduce((sum, at, d) => sum + at * strides[d], 0);
+      const coords = emitter.split(full, part.shape)!;
+      const map = composeView({ offset, strides }, coords, full.strides.length);
+      const value = emitter.value(part, full);
+      emitter.store(this.#write(node as Node), node.dtype, map, value, "full");
+      this.#current!.launches.push(emitter.finish());
+    });
+  }
+
+  #emitScatter(node: NodeOf<"scatter">): void {
+    const [base, index, values] = node.src;
+    this.#emitCopy(base, node as Node);
+    const emitter = this.#emitter(copyEdges(values.shape));
+    const full = emitter.map("full");
+    const coords = emitter.split(full, values.shape)!;
+    const at = emitter.value(index, full), value = emitter.value(values, full);
+    const address = emitter.indexed(node as Node, node.arg.dim, coords, at, "write");
+    emitter.accumulate(address, value);
+    this.#current!.launches.push(emitter.finish());
+  }
+
+  #emitRoutine(node: NodeOf<"routine">): void {
+    const out = node as Node, { name, params } = node.arg;
+    const inPlace = name === "allReduce";
+    if (inPlace) this.#emitCopy(node.src[0], out);
+    const operand = (n: Node): Operand => {
+      const view = n.kind === "view" && n.storage === undefined ? n.arg : undefined;
+      return {
+        dtype: n.dtype,
+        shape: n.shape,
+        strides: view?.strides ?? contiguousStrides(n.shape),
+        offset: view?.offset ?? 0,
+      };
+    };
+    const inputs = inPlace ? [] : node.src;
+    const slots = inputs.map((s) => this.#read(baseOf(s)));
+    const call: RoutineCall = { name, params, operands: [...inputs, out].map(operand) };
+    this.#current!.launches.push({ call, slots: [...slots, this.#write(out)], async: inPlace });
+  }
+
+  #emitLone(node: Node): void {
+    switch (node.kind) {
+      case "assemble":
+        return this.#emitAssemble(node);
+      case "scatter":
+        return this.#emitScatter(node);
+      case "routine":
+        return this.#emitRoutine(node);
+      case "assign": {
+        const value = this.#holder(node.src[1]);
+        // Written by the kernel of the value already; only the order of versions is left to state.
+        if (this.#alias.get(value) === node.src[0]) this.#current!.writes.add(node);
+        else this.#emitCopy(node.src[1], node);
+        return;
+      }
+      default:
+        return this.#emitCopy(node, node, true);
+    }
+  }
+
+  #emit(unit: Unit): void {
+    const work: Work = { unit, launches: [], reads: new Set(), writes: new Set() };
+    this.#current = work;
+    if (unit.kind === "group") this.#emitGroup(unit);
+    else if (this.#stored.has(unit.nodes[0])) this.#emitLone(unit.nodes[0]);
+    if (work.launches.length > 0 || work.writes.size > 0) this.#works.push(work);
+    for (let u = this.#late.pop(); u !== undefined; u = this.#late.pop()) this.#emit(u);
+  }
+
+  plan(): Plan {
+    for (const unit of this.#unitOrder().reverse()) this.#emit(unit);
+    const results = this.graph.roots.map((root) => this.#slot(this.#holder(root)));
+    const works = this.#workOrder();
+    return this.#finish(works, results);
+  }
+
+  #unitOrder(): Unit[] {
+    const out: Unit[] = [], state = new Map<Unit, 1 | 2>();
+    // Iterative depth-first walk: graphs of deep models would overflow the call stack.
+    for (const node of this.graph.order) {
+      const home = this.#units.home.get(node);
+      const stack = home === undefined ? [] : [live(home)];
+      while (stack.length > 0) {
+        const unit = stack[stack.length - 1], seen = state.get(unit);
+        if (seen === undefined) {
+          state.set(unit, 1);
+          for (const dep of unit.deps) if (!state.has(live(dep))) stack.push(live(dep));
+        } else {
+          stack.pop();
+          if (seen === 1) {
+            state.set(unit, 2);
+            out.push(unit);
+          }
+        }
+      }
+    }
+    return out;
+  }
+
+  /** Orders works so that readers of a value follow its writer and precede whoever overwrites it. */
+  #workOrder(): Work[] {
+    const writer = new Map<Node, Work>();
+    for (const work of this.#works) for (const n of work.writes) writer.set(n, work);
+    const after = new Map<Work, Set<Work>>(this.#works.map((w) => [w, new Set()]));
+    const readers = new Map<Node, Work[]>();
+    for (const work of this.#works) {
+      for (const n of work.reads) {
+        readers.set(n, [...(readers.get(n) ?? []), work]);
+        const from = writer.get(n);
+        if (from !== undefined && from !== work) after.get(work)!.add(from);
+      }
+    }
+    for (const node of this.graph.order) {
+      if (node.kind !== "assign" || node.storage !== undefined) continue;
+      const [target, value] = node.src, held = this.#holder(value);
+      const direct = this.#alias.get(held) === target;
+      const write = writer.get(direct ? held : node)!;
+      const mark = writer.get(node)!;
+      if (mark !== write) after.get(mark)!.add(write);
+      // Every leaf node of the same storage shows the old value.
+      const old = this.graph.order.filter((n) =>
+        n === target || (target.storage !== undefined && n.storage === target.storage)
+      );
+      for (const n of old) {
+        for (const reader of readers.get(n) ?? []) {
+          if (reader !== write) after.get(write)!.add(reader);
+        }
+      }
+      const before = writer.get(target);
+      if (before !== undefined && before !== write) after.get(write)!.add(before);
+    }
+    const rank = new Map(this.graph.order.map((n, i) => [n, i]));
+    const priority = (w: Work) => Math.max(...w.unit.nodes.map((n) => rank.get(n) ?? 0));
+    const waiting = [...this.#works].sort((a, b) => priority(a) - priority(b));
+    const out: Work[] = [], done = new Set<Work>();
+    while (out.length < waiting.length) {
+      const next = waiting.find((w) => !done.has(w) && [...after.get(w)!].every((d) => done.has(d)));
+      if (next === undefined) {
+        throw new Conflict(
+          this.graph.order.filter((a) => a.kind === "assign" && a.storage === undefined),
+        );
+      }
+      done.add(next);
+      out.push(next);
+    }
+    return out;
+  }
+
+  #finish(works: readonly Work[], results: readonly number[]): Plan {
+    const launches = works.flatMap((w) => w.launches);
+    const last = new Map<number, number>(), pending = new Map<number, number>();
+    launches.forEach((l, i) => l.slots.forEach((s) => last.set(s, i)));
+    const steps = launches.map((l, i): Step => {
+      const waits = [...new Set(l.slots.map((s) => pending.get(s)).filter((w) => w !== undefined))];
+      for (const s of l.slots) pending.delete(s);
+      if ("call" in l && l.async) l.slots.forEach((s) => pending.set(s, i));
+      const frees = [...new Set(l.slots)].filter((s) =>
+        last.get(s) === i && this.#slots[s].kind === "temp" && !results.includes(s)
+      );
+      const rest = { slots: l.slots, waits, frees };
+      return "call" in l
+        ? { kind: "routine", call: l.call, ...rest }
+        : { kind: "kernel", kernel: l.kernel, extent: l.extent, ...rest };
+    });
+    const written = this.graph.order.flatMap((n) => {
+      if (n.kind !== "assign" || n.storage !== undefined) return [];
+      const slot = this.#slots[this.#slot(n)];
+      return slot.kind === "leaf" ? [slot.leaf] : [];
+    });
+    return { slots: this.#slots, steps, results, written: [...new Set(written)] };
+  }
+}

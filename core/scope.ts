@@ -1,0 +1,76 @@
+/** Step scopes: who owns what was made inside a step. */
+import { warnOnce } from "./debug.ts";
+import type { Storage } from "./storage.ts";
+
+/** Owns the storage of everything realized while it is the innermost scope. */
+export class Scope implements Disposable {
+  readonly #owned = new Set<Storage>();
+  readonly #outer: Scope | undefined;
+
+  /** Opens the scope; use `using scope = stepScope()`. */
+  constructor() {
+    this.#outer = current;
+    current = this;
+  }
+
+  /** Number of storages that would be freed now. */
+  get size(): number {
+    return [...this.#owned].filter((s) => !s.kept && !s.freed).length;
+  }
+
+  /** Makes the scope responsible for a storage. */
+  own(storage: Storage): void {
+    this.#owned.add(storage);
+  }
+
+  /** Frees what was realized inside and not kept. */
+  [Symbol.dispose](): void {
+    if (current !== this) {
+      throw new Error("Cannot end this step scope: one opened inside it has not ended");
+    }
+    for (const hook of beforeEnd) hook();
+    current = this.#outer;
+    for (const storage of this.#owned) if (!storage.kept) storage.free();
+    this.#owned.clear();
+  }
+}
+
+let current: Scope | undefined;
+const beforeEnd: (() => void)[] = [];
+
+/** Runs `hook` before any scope frees its storage; gradients are realized there. */
+export function onScopeEnd(hook: () => void): void {
+  beforeEnd.push(hook);
+}
+
+/**
+ * Opens a step scope: what is realized inside is freed at its end, except parameters, gradients and tensors passed to `keep`.
+ *
+ * @example
+ * ```ts ignore
+ * using scope = stepScope();
+ * ```
+ */
+export function stepScope(): Scope {
+  return new Scope();
+}
+
+// Finalizers do not run inside a synchronous loop, so they are a net for stray results, not the way memory is managed.
+const lost = new FinalizationRegistry<Storage>((storage) => {
+  if (storage.freed || storage.kept) return;
+  const bytes = storage.length;
+  storage.free();
+  if (bytes >= warnElements) {
+    warnOnce(
+      "a large tensor was left to the garbage collector; a step scope (`using scope = stepScope()`) frees such " +
+        "results at once",
+    );
+  }
+});
+const warnElements = 1 << 18;
+
+/** Gives storage to the innermost scope, or, outside scopes, to the garbage collection of `holder`. */
+export function scopeOwn(storage: Storage, holder: object): void {
+  if (current !== undefined) current.own(storage);
+  else lost.register(holder, storage);
+}

@@ -1,0 +1,27 @@
+/** Tensors and the functions that make and join them. */
+export { type Nested, Parameter, Tensor } from "./tensor.ts";
+export type { Numeric } from "./base.ts";
+export type { Dims } from "./reduce.ts";
+export {
+  arange,
+  bernoulli,
+  cat,
+  eye,
+  full,
+  linspace,
+  type NestedData,
+  ones,
+  onesLike,
+  rand,
+  randint,
+  randn,
+  type RandomOptions,
+  randperm,
+  stack,
+  tensor,
+  type TensorOptions,
+  where,
+  zeros,
+  zerosLike,
+} from "./creation.ts";
+export { keep, realize } from "./lifetime.ts";
