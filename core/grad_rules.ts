@@ -2,7 +2,7 @@
 import { isFloat } from "./dtype.ts";
 import { constNode, type Movement, type Node, type NodeKind, type NodeOf } from "./node.ts";
 import type { OpName, ReduceOp } from "./ops.ts";
-import { wrap } from "./tensor/base.ts";
+import { viewParts, wrap } from "./tensor/base.ts";
 import { assembleNode } from "./tensor/movement.ts";
 import type { Tensor } from "./tensor/tensor.ts";
 
@@ -160,13 +160,22 @@ export const nodeRules: {
     ),
   routine: (n, g) => {
     const [a, b] = n.src.map(wrap);
+    // A transposed operand gets its gradient transposed too, so that undoing the view gives rows in order without a copy.
+    const ga = () => columnMajor(a.node) ? b.matmul(g.mT).mT : g.matmul(b.mT);
+    const gb = () => columnMajor(b.node) ? g.mT.matmul(a).mT : a.mT.matmul(g);
     return [
-      a.node.needsGrad ? g.matmul(b.mT).node : undefined,
-      b.node.needsGrad ? a.mT.matmul(g).node : undefined,
+      a.node.needsGrad ? ga().node : undefined,
+      b.node.needsGrad ? gb().node : undefined,
     ];
   },
   assign: (n, g) => [undefined, g.node].slice(0, n.src.length),
 };
+
+/** Whether the last two dimensions of a node lie transposed in memory. */
+function columnMajor(node: Node): boolean {
+  const [row, column] = viewParts(node).strides.slice(-2);
+  return row < column;
+}
 
 /** Nodes that the gradients of {@linkcode nodeRules} belong to. */
 export function gradientParents(node: Node): readonly Node[] {

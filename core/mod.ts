@@ -5,12 +5,8 @@
  * @module
  */
 export * from "./tensor/mod.ts";
-export { enableGrad, grad, noGrad } from "./grad.ts";
-export { isGradEnabled } from "./node.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { type DType, dtypes, type DTypeFacts, type HostArray, isFloat, promote } from "./dtype.ts";
-export { Generator, manualSeed, philox4x32, randomPermutation } from "./rng.ts";
-export { type Scope, stepScope } from "./scope.ts";
 export { capture, type Captured } from "./capture.ts";
 export { backendOf, defaultDevice, setDefaultDevice } from "./runtime.ts";
 export { clearPlans, counters, settings } from "./realize.ts";
