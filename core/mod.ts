@@ -23,3 +23,6 @@ export {
 } from "./dist/data_parallel.ts";
 export { type Comm, communicator, initComm, setCommunicator, type Work } from "./dist/comm.ts";
 export { type Rank, readRank } from "./dist/rank.ts";
+export * as safetensors from "./save/mod.ts";
+export { loadFile as loadSafetensors, saveFile as saveSafetensors } from "./save/mod.ts";
+export { defaultGenerator } from "./rng.ts";

@@ -1,0 +1,132 @@
+/**
+ * `deno task bench WORKLOAD --batch N --threads N --seconds S`: one JSON line with `ms_per_step`, the median over blocks of steps, and what it
+ * ran on. `bench/torch` does the same work in PyTorch.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+
+const flags = parseArgs(Deno.args, {
+  string: ["blas", "device"],
+  boolean: ["plain"],
+  default: { batch: 0, threads: 1, seconds: 3, size: 1024 },
+});
+const workload = String(flags._[0] ?? "mlp");
+// Before the library is loaded: it reads these when its backend opens.
+Deno.env.set("PTA_THREADS", String(flags.threads));
+if (flags.blas !== undefined) Deno.env.set("PTA_BLAS", flags.blas);
+if (flags.device !== undefined) Deno.env.set("PTA_DEVICE", flags.device);
+const { capture, backendOf, defaultDevice, manualSeed, nn, optim, rand, randn, randint, realize, stepScope } =
+  await import("@pta/accelerated");
+type Tensor = import("@pta/accelerated").Tensor;
+const { GPT, mlp, smallGPT } = await import("./models.ts");
+
+/** One step to be timed and how many floating-point operations it takes, 0 when that says little. */
+interface Work {
+  step: () => void;
+  flop: number;
+  batch: number;
+}
+
+function training(
+  optimizer: import("@pta/accelerated").optim.Optimizer,
+  batches: [Tensor, Tensor][],
+  loss: (x: Tensor, y: Tensor) => Tensor,
+): () => void {
+  const body = (x: Tensor, y: Tensor): Tensor => {
+    optimizer.zeroGrad();
+    const l = loss(x, y);
+    l.backward();
+    optimizer.step();
+    return l;
+  };
+  const step = flags.plain ? body : capture(body);
+  let i = 0;
+  return () => {
+    using _scope = stepScope();
+    const [x, y] = batches[i++ % batches.length];
+    step(x, y);
+  };
+}
+
+const works: Record<string, () => Work> = {
+  mlp: () => {
+    const batch = Number(flags.batch) || 32, model = mlp();
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 });
+    const batches = Array.from({ length: 8 }, (): [Tensor, Tensor] => [
+      rand([batch, 784]),
+      randint(0, 10, [batch], { dtype: "int32" }),
+    ]);
+    realize(...batches.flat());
+    const loss = (x: Tensor, y: Tensor) => nn.functional.crossEntropy(model.forward(x), y);
+    return { step: training(optimizer, batches, loss), flop: batch * 454400, batch };
+  },
+  gpt: () => {
+    const batch = Number(flags.batch) || 16, model = new GPT();
+    const { context, vocabulary } = smallGPT;
+    const options = { lr: 3e-4, betas: [0.9, 0.95] as [number, number], weightDecay: 0.1 };
+    const optimizer = new optim.AdamW(model.parameters(), options);
+    const batches = Array.from({ length: 8 }, (): [Tensor, Tensor] => [
+      randint(0, vocabulary, [batch, context], { dtype: "int32" }),
+      randint(0, vocabulary, [batch, context], { dtype: "int32" }),
+    ]);
+    realize(...batches.flat());
+    const loss = (x: Tensor, y: Tensor) =>
+      nn.functional.crossEntropy(model.forward(x).reshape(-1, vocabulary), y.reshape(-1));
+    return { step: training(optimizer, batches, loss), flop: batch * 331.9e6, batch };
+  },
+  matmul: () => {
+    const n = Number(flags.size);
+    const a = randn([n, n]), b = randn([n, n]);
+    realize(a, b);
+    // Arguments of a captured step are copied in; a step without any reads its operands where they are.
+    const step = capture(() => a.matmul(b));
+    return { step: () => void step(), flop: 2 * n ** 3, batch: n };
+  },
+  pointwise: () => {
+    const n = Number(flags.size) ** 2;
+    const x = randn([n]), b = randn([n]), m = rand([n]);
+    realize(x, b, m);
+    const step = capture(() => x.add(b).gelu().mul(m));
+    return { step: () => void step(), flop: 0, batch: n };
+  },
+};
+
+const make = works[workload];
+if (make === undefined) {
+  console.error(`Cannot bench "${workload}": choose one of ${Object.keys(works).join(", ")}`);
+  Deno.exit(2);
+}
+manualSeed(0);
+const { step, flop, batch } = make();
+const until = (ms: number, body: () => void) => {
+  const end = performance.now() + ms;
+  do body(); while (performance.now() < end);
+};
+until(700, step);
+await new Promise((resolve) => setTimeout(resolve, 20));
+const blocks: number[] = [];
+until(1000 * Number(flags.seconds), () => {
+  const start = performance.now();
+  let count = 0;
+  do {
+    step();
+    count++;
+  } while (performance.now() - start < 100);
+  blocks.push((performance.now() - start) / count);
+});
+blocks.sort((a, b) => a - b);
+const ms = blocks[blocks.length >> 1], device = defaultDevice();
+console.log(JSON.stringify({
+  framework: "pta",
+  workload,
+  batch,
+  threads: Number(flags.threads),
+  ms_per_step: Number(ms.toPrecision(4)),
+  ms_min: Number(blocks[0].toPrecision(4)),
+  steps_per_s: Number((1000 / ms).toPrecision(4)),
+  gflop_s: flop === 0 ? undefined : Number((flop / ms / 1e6).toPrecision(3)),
+  device,
+  backend: backendOf(device).name,
+  blas: Deno.env.get("PTA_BLAS") ?? "auto",
+  turbo: Deno.env.get("PTA_TURBO") === "1",
+  versions: { deno: Deno.version.deno, v8: Deno.version.v8 },
+}));
