@@ -11,7 +11,7 @@ import {
 import type { Node, NodeKind, NodeOf } from "../node.ts";
 import { type Affine, composeView, contiguousStrides, coordinates, numel, type Shape } from "../shape.ts";
 import type { Segment, Unit, Units } from "./units.ts";
-import { baseOf, live } from "./units.ts";
+import { baseOf, edgesOf, joinEdges, live } from "./units.ts";
 
 /** What the emitter asks of the schedule. */
 export interface Memory {
@@ -59,6 +59,14 @@ function loopsOf(edges: readonly number[], segments: readonly Segment[]): {
   };
 }
 
+/** Thrown when a view needs loops split at more places: emission starts over with these edges. */
+export class Refine extends Error {
+  /** Takes the finer edges. */
+  constructor(readonly edges: readonly number[]) {
+    super("The loops of this kernel must be split");
+  }
+}
+
 /** Builds one kernel. */
 export class Emitter {
   readonly #loops: readonly Loop[];
@@ -74,7 +82,7 @@ export class Emitter {
   constructor(
     readonly memory: Memory,
     readonly units: Units,
-    edges: readonly number[],
+    readonly edges: readonly number[],
     segments: readonly Segment[],
     readonly unit: Unit | undefined,
   ) {
@@ -118,6 +126,14 @@ export class Emitter {
       dtype: node.dtype,
       address,
     });
+  }
+
+  /** Starts over with loops that also end where the dimensions of `shape` do, if the whole space is read under that shape. */
+  #refine(shape: Shape, map: Affine): void {
+    const whole = map.offset === 0 && numel(shape) === numel(this.#sizes) &&
+      map.strides.every((s, d) => s === this.#full.strides[d]);
+    const edges = whole ? joinEdges(this.edges, edgesOf(shape)) : undefined;
+    if (edges !== undefined && edges.length > this.edges.length) throw new Refine(edges);
   }
 
   #computedHere(node: Node): boolean {
@@ -165,7 +181,10 @@ export class Emitter {
     },
     view: (n, map) => {
       const coords = this.split(map, n.shape);
-      if (coords === undefined) return undefined;
+      if (coords === undefined) {
+        this.#refine(n.shape, map);
+        return undefined;
+      }
       return this.value(n.src[0], composeView(n.arg, coords, this.#sizes.length));
     },
     gather: (n, map) => {
@@ -315,13 +334,4 @@ export class Emitter {
 function kernelName(values: readonly Value[]): string {
   const words = values.flatMap((v) => v.kind === "op" || v.kind === "reduce" ? [v.op] : []);
   return [...new Set(words)].slice(0, 6).join("_") || "copy";
-}
-
-/** Loops for a lone copy over `shape`. */
-export function copyEdges(shape: Shape): number[] {
-  const edges = [1];
-  for (let d = shape.length - 1; d >= 0; d--) {
-    if (shape[d] !== 1) edges.push(edges[edges.length - 1] * shape[d]);
-  }
-  return numel(shape) === 0 ? [1] : edges;
 }

@@ -3,9 +3,9 @@ import type { Operand, RoutineCall } from "../device.ts";
 import type { Node, NodeOf } from "../node.ts";
 import { composeView, contiguousStrides, isContiguous, numel } from "../shape.ts";
 import type { Storage } from "../storage.ts";
-import { copyEdges, type Emitted, Emitter } from "./emit.ts";
+import { type Emitted, Emitter, Refine } from "./emit.ts";
 import type { Plan, Slot, Step } from "./plan.ts";
-import { baseOf, cutUnits, isLeaf, live, type Unit, type Units } from "./units.ts";
+import { baseOf, cutUnits, edgesOf, isLeaf, live, type Unit, type Units } from "./units.ts";
 
 /** What a unit runs, and the values (not yet slots) it reads and writes. */
 interface Work {
@@ -133,7 +133,7 @@ class Scheduler {
           kind: "lone",
           nodes: [node],
           numel: numel(node.shape),
-          edges: copyEdges(node.shape),
+          edges: edgesOf(node.shape),
           segments: undefined,
           deps: new Set(),
           merged: undefined,
@@ -151,75 +151,85 @@ class Scheduler {
     return this.#slot(node);
   }
 
-  #emitter(edges: readonly number[], unit?: Unit): Emitter {
+  /** Appends one kernel that `write` emits, over loops that are split as finely as the views inside need. */
+  #kernel(edges: readonly number[], unit: Unit | undefined, write: (e: Emitter) => void): void {
     const memory = {
       slotOf: (node: Node) => this.#current!.writes.has(node) ? this.#slot(node) : this.#read(node),
       inMemory: (node: Node) => node.storage !== undefined || this.#stored.has(node),
     };
-    return new Emitter(memory, this.#units, edges, unit?.segments ?? [], unit);
+    for (;;) {
+      const emitter = new Emitter(memory, this.#units, edges, unit?.segments ?? [], unit);
+      try {
+        write(emitter);
+        this.#current!.launches.push(emitter.finish());
+        return;
+      } catch (error) {
+        if (!(error instanceof Refine)) throw error;
+        edges = error.edges;
+      }
+    }
   }
 
   #emitGroup(unit: Unit): void {
     const outs = unit.nodes.filter((n) => this.#stored.has(n));
     if (outs.length === 0) return;
-    const emitter = this.#emitter(unit.edges, unit);
-    for (const node of outs) {
-      const level = this.#units.level.get(node)!;
-      const value = emitter.value(node, emitter.map(level));
-      emitter.store(this.#write(node), node.dtype, emitter.map(level), value, level);
-    }
-    const unsafe = outs.filter((n) => this.#alias.has(n) && emitter.hazard(this.#slot(n)));
-    if (unsafe.length > 0) {
-      throw new Conflict(
-        this.graph.order.filter((a) =>
-          a.kind === "assign" && unsafe.includes(this.#holder(a.src[1]))
-        ),
-      );
-    }
-    this.#current!.launches.push(emitter.finish());
+    let unsafe: Node[] = [];
+    this.#kernel(unit.edges, unit, (emitter) => {
+      for (const node of outs) {
+        const level = this.#units.level.get(node)!;
+        const value = emitter.value(node, emitter.map(level));
+        emitter.store(this.#write(node), node.dtype, emitter.map(level), value, level);
+      }
+      unsafe = outs.filter((n) => this.#alias.has(n) && emitter.hazard(this.#slot(n)));
+    });
+    if (unsafe.length === 0) return;
+    throw new Conflict(
+      this.graph.order.filter((a) =>
+        a.kind === "assign" && unsafe.includes(this.#holder(a.src[1]))
+      ),
+    );
   }
 
   /** A kernel that writes `value` over all of `out`. */
   #emitCopy(value: Node, out: Node, own = false): void {
-    const emitter = this.#emitter(copyEdges(out.shape));
-    const map = emitter.map("full");
-    const id = own ? emitter.compute(value, map) : emitter.value(value, map);
-    emitter.store(this.#write(out), out.dtype, map, id, "full");
-    this.#current!.launches.push(emitter.finish());
+    this.#kernel(edgesOf(out.shape), undefined, (emitter) => {
+      const map = emitter.map("full");
+      const id = own ? emitter.compute(value, map) : emitter.value(value, map);
+      emitter.store(this.#write(out), out.dtype, map, id, "full");
+    });
   }
 
   #emitAssemble(node: NodeOf<"assemble">): void {
-    const strides = contiguousStrides(node.shape);
+    const out = node as Node, strides = contiguousStrides(node.shape);
     const covered = node.src.reduce((n, s) => n + numel(s.shape), 0) === numel(node.shape);
     if (!covered) {
-      const emitter = this.#emitter(copyEdges(node.shape));
-      const fill = emitter.constant(node.arg.fill, node.dtype);
-      emitter.store(this.#write(node as Node), node.dtype, emitter.map("full"), fill, "full");
-      this.#current!.launches.push(emitter.finish());
+      this.#kernel(edgesOf(node.shape), undefined, (emitter) => {
+        const fill = emitter.constant(node.arg.fill, node.dtype);
+        emitter.store(this.#write(out), node.dtype, emitter.map("full"), fill, "full");
+      });
     }
     node.src.forEach((part, i) => {
       if (numel(part.shape) === 0) return;
-      const emitter = this.#emitter(copyEdges(part.shape));
-      const full = emitter.map("full");
-      const offset = node.arg.starts[i].reduce((sum, at, d) => sum + at * strides[d], 0);
-      const coords = emitter.split(full, part.shape)!;
-      const map = composeView({ offset, strides }, coords, full.strides.length);
-      const value = emitter.value(part, full);
-      emitter.store(this.#write(node as Node), node.dtype, map, value, "full");
-      this.#current!.launches.push(emitter.finish());
+      this.#kernel(edgesOf(part.shape), undefined, (emitter) => {
+        const full = emitter.map("full");
+        const offset = node.arg.starts[i].reduce((sum, at, d) => sum + at * strides[d], 0);
+        const coords = emitter.split(full, part.shape)!;
+        const map = composeView({ offset, strides }, coords, full.strides.length);
+        const value = emitter.value(part, full);
+        emitter.store(this.#write(out), node.dtype, map, value, "full");
+      });
     });
   }
 
   #emitScatter(node: NodeOf<"scatter">): void {
-    const [base, index, values] = node.src;
-    this.#emitCopy(base, node as Node);
-    const emitter = this.#emitter(copyEdges(values.shape));
-    const full = emitter.map("full");
-    const coords = emitter.split(full, values.shape)!;
-    const at = emitter.value(index, full), value = emitter.value(values, full);
-    const address = emitter.indexed(node as Node, node.arg.dim, coords, at, "write");
-    emitter.accumulate(address, value);
-    this.#current!.launches.push(emitter.finish());
+    const [base, index, values] = node.src, out = node as Node;
+    this.#emitCopy(base, out);
+    this.#kernel(edgesOf(values.shape), undefined, (emitter) => {
+      const full = emitter.map("full");
+      const coords = emitter.split(full, values.shape)!;
+      const at = emitter.value(index, full), value = emitter.value(values, full);
+      emitter.accumulate(emitter.indexed(out, node.arg.dim, coords, at, "write"), value);
+    });
   }
 
   #emitRoutine(node: NodeOf<"routine">): void {

@@ -77,7 +77,7 @@ function needs(unit: Unit, other: Unit): boolean {
 }
 
 /** Trailing products of a shape. */
-function edgesOf(shape: Shape): number[] {
+export function edgesOf(shape: Shape): number[] {
   const edges = [1];
   for (let d = shape.length - 1; d >= 0; d--) {
     if (shape[d] !== 1) edges.push(edges[edges.length - 1] * shape[d]);
@@ -86,7 +86,7 @@ function edgesOf(shape: Shape): number[] {
 }
 
 /** Both edge lists as one divisor chain, or undefined when there is none. */
-function joinEdges(a: readonly number[], b: readonly number[]): number[] | undefined {
+export function joinEdges(a: readonly number[], b: readonly number[]): number[] | undefined {
   const all = [...new Set([...a, ...b])].sort((x, y) => x - y);
   for (let i = 1; i < all.length; i++) if (all[i] % all[i - 1] !== 0) return undefined;
   return all;
