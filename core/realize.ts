@@ -121,7 +121,10 @@ function executable(backend: Backend, device: string, step: Plan["steps"][number
   let cache = executables.get(device);
   if (cache === undefined) executables.set(device, cache = new Map());
   let exe = cache.get(step.kernel.key);
-  if (exe === undefined) cache.set(step.kernel.key, exe = backend.compile(step.kernel));
+  if (exe === undefined) {
+    log(4, `kernel ${step.kernel.name} for ${backend.name}\n${step.kernel.key}`);
+    cache.set(step.kernel.key, exe = backend.compile(step.kernel));
+  }
   return exe;
 }
 

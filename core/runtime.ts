@@ -1,5 +1,6 @@
 /** The registry of devices. Backends register themselves when the public module is imported and are opened on first use. */
 import type { Backend } from "./device.ts";
+import { log } from "./debug.ts";
 import { env } from "./env.ts";
 
 const makers = new Map<string, () => Backend>();
@@ -25,6 +26,7 @@ export function backendOf(device: string): Backend {
       );
     }
     open.set(device, backend = make());
+    log(1, `device ${device} is backend ${backend.name}`);
   }
   return backend;
 }

@@ -1,5 +1,4 @@
 /** The null device: plans, counts and prints, computes nothing. Most tests of fusion and memory need no more. */
-import { log } from "../../debug.ts";
 import type { Backend, BackendStats, Buffer, Executable, Launch, Routines } from "../../device.ts";
 import { type DType, dtypes, type HostArray } from "../../dtype.ts";
 import type { Kernel } from "../../kernel.ts";
@@ -26,7 +25,6 @@ export class NullBackend implements Backend {
   }
   compile(kernel: Kernel): Executable {
     this.stats.compiled++;
-    log(4, `kernel ${kernel.name}\n${kernel.key}`);
     return { kernel };
   }
   bind(executable: Executable): Launch {
