@@ -26,8 +26,8 @@ export interface ViewArg extends View {
 
 /** What each kind of node carries beside its sources. */
 export interface NodeArgs {
-  /** Data that exists; `version` is that of the storage when the node was made. */
-  readonly buffer: { readonly version: number };
+  /** Data that exists. */
+  readonly buffer: null;
   /** The same number everywhere. */
   readonly const: { readonly value: number };
   /** `0, 1, 2, ...` along a single dimension, int32. */
@@ -69,6 +69,8 @@ export interface NodeOf<K extends NodeKind> {
   readonly needsGrad: boolean;
   /** Where the value lies, row-major from element 0, once it has been computed. */
   storage: Storage | undefined;
+  /** Version of the storage that holds the value of this node; a later one holds another value. */
+  version: number;
   /** For a leaf that collects gradients: the tensor that owns it. */
   leaf: object | undefined;
 }
@@ -111,6 +113,7 @@ export function makeNode<K extends NodeKind>(
     device,
     needsGrad,
     storage: undefined,
+    version: 0,
     leaf: undefined,
   };
   // The union of node kinds is exactly what this generic object is, but TypeScript cannot see it.

@@ -101,10 +101,10 @@ function collect(roots: readonly Node[]): Graph & { key: string } {
   return { roots, order, leaves, key: `${text.join("\n")}\n=${roots.map((r) => ids.get(r))}` };
 }
 
-/** @throws {ReferenceError} When the storage was written in place after the node was made, or freed */
-function checkFresh(node: Node): void {
+/** @throws {ReferenceError} When the storage was written in place after it held the value of the node, or freed */
+export function checkFresh(node: Node): void {
   const storage = node.storage!;
-  if (node.kind === "buffer" && node.arg.version !== storage.version) {
+  if (node.version !== storage.version) {
     throw new ReferenceError(
       "Cannot compute this value: it was described from a tensor that has been changed in place since " +
         "(by an optimizer step, say); call realize() on it before the change",
@@ -247,9 +247,10 @@ function run(roots: readonly Node[]): void {
       storage = new Storage(device, root.dtype, numel(root.shape), take(slot));
       owned.set(slot, storage);
       if (recorder !== undefined) recorder.adopt(storage);
-      else scopeOwn(storage, root);
+      else scopeOwn(storage);
     }
     root.storage = storage;
+    root.version = storage.version;
   });
   if (recorder === undefined) backend.synchronize();
 }

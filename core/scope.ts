@@ -1,5 +1,4 @@
 /** Step scopes: who owns what was made inside a step. */
-import { warnOnce } from "./debug.ts";
 import type { Storage } from "./storage.ts";
 
 /** Owns the storage of everything realized while it is the innermost scope. */
@@ -30,7 +29,10 @@ export class Scope implements Disposable {
     }
     for (const hook of beforeEnd) hook();
     current = this.#outer;
-    for (const storage of this.#owned) if (!storage.kept) storage.free();
+    for (const storage of this.#owned) {
+      if (storage.kept) storage.leaveToCollector();
+      else storage.free();
+    }
     this.#owned.clear();
   }
 }
@@ -55,22 +57,8 @@ export function stepScope(): Scope {
   return new Scope();
 }
 
-// Finalizers do not run inside a synchronous loop, so they are a net for stray results, not the way memory is managed.
-const lost = new FinalizationRegistry<Storage>((storage) => {
-  if (storage.freed || storage.kept) return;
-  const bytes = storage.length;
-  storage.free();
-  if (bytes >= warnElements) {
-    warnOnce(
-      "a large tensor was left to the garbage collector; a step scope (`using scope = stepScope()`) frees such " +
-        "results at once",
-    );
-  }
-});
-const warnElements = 1 << 18;
-
-/** Gives storage to the innermost scope, or, outside scopes, to the garbage collection of `holder`. */
-export function scopeOwn(storage: Storage, holder: object): void {
+/** Gives storage to the innermost scope, or, outside scopes, to the garbage collector. */
+export function scopeOwn(storage: Storage): void {
   if (current !== undefined) current.own(storage);
-  else lost.register(holder, storage);
+  else storage.leaveToCollector();
 }

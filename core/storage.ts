@@ -1,7 +1,22 @@
 /** Storage: device memory with an owner and a version. */
 import type { Backend, Buffer } from "./device.ts";
+import { warnOnce } from "./debug.ts";
 import type { DType } from "./dtype.ts";
 import { backendOf } from "./runtime.ts";
+
+/** A large tensor, in elements. */
+const warnElements = 1 << 18;
+
+// Finalizers do not run inside a synchronous loop, so they are a net for stray results, not the way memory is managed.
+const lost = new FinalizationRegistry<{ backend: Backend; buffer: Buffer }>(({ backend, buffer }) => {
+  backend.free(buffer);
+  if (buffer.length >= warnElements) {
+    warnOnce(
+      "a large tensor was left to the garbage collector; a step scope (`using scope = stepScope()`) frees such " +
+        "results at once",
+    );
+  }
+});
 
 /** Device memory of one value. */
 export class Storage {
@@ -45,8 +60,16 @@ export class Storage {
   /** Gives the memory back. Freeing twice does nothing. */
   free(): void {
     if (this.#buffer === undefined || this.pinned) return;
+    lost.unregister(this);
     this.backend.free(this.#buffer);
     this.#buffer = undefined;
+  }
+
+  /** Lets the memory go back once nothing refers to this storage; no step scope owns it. */
+  leaveToCollector(): void {
+    if (this.#buffer === undefined || this.pinned) return;
+    lost.unregister(this);
+    lost.register(this, { backend: this.backend, buffer: this.#buffer }, this);
   }
 
   /** Allocates storage on a device. */

@@ -53,6 +53,8 @@ class Scheduler {
   /** Node whose memory another node's value is written to. */
   readonly #alias = new Map<Node, Node>();
   readonly #stored = new Set<Node>();
+  /** Nodes whose memory an assignment of this plan overwrites. */
+  readonly #overwritten = new Set<Node>();
   readonly #units: Units;
   readonly #works: Work[] = [];
   #current: Work | undefined;
@@ -76,11 +78,25 @@ class Scheduler {
     return whole ? base : node;
   }
 
+  /** The holder of a root, which keeps its value: not memory that this plan overwrites. */
+  #rootHolder(root: Node): Node {
+    const holder = this.#holder(root);
+    return this.#overwritten.has(holder) ? root : holder;
+  }
+
   #markStored(): void {
     const store = (node: Node) => {
       if (node.storage === undefined) this.#stored.add(node);
     };
-    for (const root of this.graph.roots) store(this.#holder(root));
+    for (const node of this.graph.order) {
+      if (node.kind !== "assign" || node.storage !== undefined) continue;
+      const [target] = node.src;
+      this.#overwritten.add(target);
+      for (const n of this.graph.order) {
+        if (target.storage !== undefined && n.storage === target.storage) this.#overwritten.add(n);
+      }
+    }
+    for (const root of this.graph.roots) store(this.#rootHolder(root));
     const taken = new Set<Node>();
     for (const node of this.graph.order) {
       if (node.storage !== undefined) continue;
@@ -282,7 +298,7 @@ class Scheduler {
 
   plan(): Plan {
     for (const unit of this.#unitOrder().reverse()) this.#emit(unit);
-    const results = this.graph.roots.map((root) => this.#slot(this.#holder(root)));
+    const results = this.graph.roots.map((root) => this.#slot(this.#rootHolder(root)));
     const works = this.#workOrder();
     return this.#finish(works, results);
   }

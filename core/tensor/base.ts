@@ -28,9 +28,9 @@ export function wrap(node: Node): Tensor {
 
 /** A node for data that is already in `storage`. */
 export function storageNode(storage: Storage, shape: Shape, needsGrad = false): Node {
-  const arg = { version: storage.version };
-  const node = makeNode("buffer", arg, [], shape, storage.dtype, storage.device, needsGrad);
+  const node = makeNode("buffer", null, [], shape, storage.dtype, storage.device, needsGrad);
   node.storage = storage;
+  node.version = storage.version;
   return node;
 }
 
@@ -41,7 +41,7 @@ export function hostNode(data: HostArray, shape: Shape, dtype: DType, device: st
   const node = storageNode(storage, shape);
   const recorder = activeRecorder();
   if (recorder !== undefined) recorder.adopt(storage);
-  else scopeOwn(storage, node);
+  else scopeOwn(storage);
   return node;
 }
 
@@ -133,12 +133,24 @@ export function foldedOp(op: OpName, src: readonly Node[], dtype: DType): Node {
     const { shape, device } = src[src.length - 1];
     return constNode(codecs[dtype].decode(dtype === "bfloat16" ? codecs[dtype].encode(value) : value), shape, dtype, device);
   }
+  const same = unchanged(op, src);
+  return same !== undefined && !memoryOf(same) ? same : opNode(op, src, dtype);
+}
+
+/** The source that a primitive gives back as it is, if it is plain that it does. */
+function unchanged(op: OpName, src: readonly Node[]): Node | undefined {
   const is = (node: Node, value: number) => node.kind === "const" && node.arg.value === value;
   if (op === "mul" && is(src[1], 1)) return src[0];
   if (op === "mul" && is(src[0], 1)) return src[1];
   if (op === "div" && is(src[1], 1)) return src[0];
   if (op === "sub" && is(src[1], 0)) return src[0];
-  return opNode(op, src, dtype);
+  return undefined;
+}
+
+/** Whether a node shows memory that may be changed in place, so that a result must not share it. */
+function memoryOf(node: Node): boolean {
+  const { base } = viewParts(node);
+  return base.storage !== undefined || base.kind === "assign";
 }
 
 /** Fields of a tensor and what every kind of operation needs. */
@@ -156,6 +168,7 @@ export abstract class TensorBase {
     if (node.kind === "assign" && node.storage !== undefined) {
       // The write has happened: a plain leaf takes over, so that graphs do not chain from step to step.
       this.#node = storageNode(node.storage, node.shape, node.needsGrad);
+      this.#node.version = node.version;
       this.#node.leaf = node.leaf;
     }
     return this.#node;

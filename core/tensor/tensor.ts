@@ -2,7 +2,7 @@
 import { codecs, type DType, dtypes, type HostArray, isFloat } from "../dtype.ts";
 import { backward } from "../grad.ts";
 import { constNode, isGradEnabled, makeNode, type Node, setGradEnabled } from "../node.ts";
-import { activeRecorder, realizeNodes } from "../realize.ts";
+import { activeRecorder, checkFresh, realizeNodes } from "../realize.ts";
 import { backendOf } from "../runtime.ts";
 import { scopeOwn } from "../scope.ts";
 import { numel, sameShape, shapeText } from "../shape.ts";
@@ -70,7 +70,7 @@ export class Tensor extends LinalgTensor {
     if (old !== undefined && old !== value?.node.storage) {
       // Somebody may still hold it, so the step scope or the garbage collector takes over.
       old.kept = false;
-      scopeOwn(old, this.#grad!.node);
+      scopeOwn(old);
     }
     this.#grad = value;
   }
@@ -167,6 +167,7 @@ export class Tensor extends LinalgTensor {
     const node = this.node;
     activeRecorder()?.spoil("it reads a value back (item, data or toArray)");
     realizeNodes([node]);
+    checkFresh(node);
     return node.storage!.backend.read(node.storage!.buffer, 0, count);
   }
 

@@ -1,0 +1,56 @@
+/** One test for each device there is. */
+import { registerBackend } from "../core/runtime.ts";
+import { RefBackend } from "../core/backend/ref/ref.ts";
+import { NullBackend } from "../core/backend/null/null.ts";
+import { backendOf, clearPlans, setDefaultDevice, settings, stepScope } from "@pta/core";
+
+const whole: string = "@pta/core/backend";
+try {
+  await import(whole);
+} catch (error) {
+  console.error(`only ref and null: ${(error as Error).message}`);
+  registerBackend("ref", () => new RefBackend());
+  registerBackend("null", () => new NullBackend());
+}
+
+/** Devices that compute; `null` only counts. */
+export const devices = ["ref", "cpu"] as const;
+
+/** Why a device cannot be used here, or undefined when it can. */
+export function missing(device: string): string | undefined {
+  try {
+    backendOf(device);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Runs `fn` with a default device, and with fusion as asked; frees what it realized. */
+export function on<T>(device: string, fn: () => T, options: { fuse?: boolean } = {}): T {
+  const before = setDefaultDevice(device), fused = settings.fuse;
+  const fuse = options.fuse ?? fused;
+  if (fuse !== fused) clearPlans();
+  settings.fuse = fuse;
+  const scope = stepScope();
+  try {
+    return fn();
+  } finally {
+    scope[Symbol.dispose]();
+    settings.fuse = fused;
+    if (fuse !== fused) clearPlans();
+    setDefaultDevice(before);
+  }
+}
+
+/** Registers `name` once for each device, ignored with the reason where the device is absent. */
+export function eachDevice(name: string, fn: (device: string) => void): void {
+  for (const device of devices) {
+    const reason = missing(device);
+    Deno.test({
+      name: `${name} [${device}${reason === undefined ? "" : `: ${reason}`}]`,
+      ignore: reason !== undefined,
+      fn: () => on(device, () => fn(device)),
+    });
+  }
+}
