@@ -41,7 +41,7 @@ Deno.test("layers: imports against the arrows are reported", () => {
     ["core/tensor/base.ts", `import { Linear } from "../nn/linear.ts";`],
     ["core/nn/linear.ts", `import { open } from "@pta/ffi";`],
     ["core/mod.ts", `import "./backend/mod.ts";`],
-    ["core/backend/ref/ref.ts", `import { tcp } from "../../dist/tcp.ts";`],
+    ["core/dist/tcp.ts", `import { memory } from "../backend/wasm/memory.ts";`],
     ["trainer/loop.ts", `import { wasm } from "@pta/core/backend";`],
     ["trainer/loop.ts", `import { Tensor } from "../core/mod.ts";`],
     ["launch/launch.ts", `import { Tensor } from "@pta/core";`],

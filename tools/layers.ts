@@ -26,7 +26,8 @@ export const allowed: Record<Layer, readonly Layer[]> = {
   "core/blocks": ["core", "core/dist", "core/dist/rank"],
   "core/dist": ["ffi", "core", "core/dist/rank"],
   "core/dist/rank": ["core"],
-  "core/backend": ["ffi", "core"],
+  // A backend runs collectives by handing its memory to the communicator.
+  "core/backend": ["ffi", "core", "core/dist"],
   "core/mod": ["core", "core/blocks", "core/dist", "core/dist/rank"],
   "trainer": ["core/mod", "core/dist/rank"],
   "launch": ["core/dist/rank"],
