@@ -93,7 +93,7 @@ export function layerOf(path: string): Layer | undefined {
  */
 export function fileOf(specifier: string, from: string): string | undefined {
   if (!specifier.startsWith(".")) return packages[specifier];
-  return new URL(specifier, `file:///root/${from}`).pathname.replace(/^\/root\//, "");
+  return new URL(specifier, `file:///project/${from}`).pathname.replace(/^\/project\//, "");
 }
 
 /**
