@@ -34,10 +34,11 @@ for (const device of [...devices, "null"]) {
       fn: () => {
         const failures: string[] = [];
         for (let i = 0; i < runs; i++) {
-          const dtype = device === "cpu" && i % 2 === 0 ? "float32" : "float64";
-          const options = { device, dtype, length: 6 + (i % 5) * 6, assigns: i % 3 === 2 } as const;
+          const seed = first + i;
+          const dtype = device === "cpu" && seed % 2 === 0 ? "float32" : "float64";
+          const options = { device, dtype, length: 6 + (seed % 5) * 6, assigns: seed % 3 === 0 } as const;
           try {
-            check(first + i, options, fuse);
+            check(seed, options, fuse);
           } catch (error) {
             failures.push((error as Error).message);
           }

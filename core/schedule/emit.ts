@@ -15,8 +15,10 @@ import { baseOf, edgesOf, joinEdges, live } from "./units.ts";
 
 /** What the emitter asks of the schedule. */
 export interface Memory {
-  /** Number of the memory slot where a node lies or will lie, making it one that must be stored. */
-  slotOf(node: Node): number;
+  /** Number of the memory slot that a kernel reads a node from, making it one that must be stored. */
+  readSlot(node: Node): number;
+  /** Number of the memory slot that a node is written to. */
+  writeSlot(node: Node): number;
   /** Whether the node lies in memory already, or will in any case. */
   inMemory(node: Node): boolean;
 }
@@ -76,6 +78,8 @@ export class Emitter {
   readonly #values: Value[] = [];
   readonly #stores: Store[] = [];
   readonly #memo = new Map<string, number>();
+  /** Values by node and place: graphs share nodes, and walking each path to one would take exponential time. */
+  readonly #seen = new Map<Node, Map<string, number>>();
   readonly #buffers = new Map<number, { dtype: DType; read: boolean; write: boolean }>();
 
   /** `unit` is the group whose members are computed here; undefined for a lone copy. */
@@ -118,8 +122,9 @@ export class Emitter {
     return [...this.#buffers.keys()].indexOf(slot);
   }
 
-  #load(node: Node, map: Affine): number {
-    const buffer = this.#buffer(this.memory.slotOf(node), node.dtype, "read");
+  /** The value of a node that lies, or must lie, in memory. */
+  load(node: Node, map: Affine): number {
+    const buffer = this.#buffer(this.memory.readSlot(node), node.dtype, "read");
     const address: Address = { buffer, offset: map.offset, strides: map.strides, dynamic: [] };
     return this.#push(`ld ${buffer} ${map.offset} ${map.strides}`, {
       kind: "load",
@@ -205,14 +210,25 @@ export class Emitter {
 
   /** The value of `node` at a linear position given as a map of the loops; its id in the kernel. */
   value(node: Node, map: Affine): number {
-    if (node.storage === undefined && !(this.memory.inMemory(node) && !this.#computedHere(node))) {
+    let places = this.#seen.get(node);
+    if (places === undefined) this.#seen.set(node, places = new Map());
+    const key = `${map.offset} ${map.strides}`;
+    let id = places.get(key);
+    if (id === undefined) places.set(key, id = this.#value(node, map));
+    return id;
+  }
+
+  #value(node: Node, map: Affine): number {
+    // A view folds into the address even where it also gets memory of its own: its base comes earlier.
+    const fold = node.kind === "view" || this.#computedHere(node) || !this.memory.inMemory(node);
+    if (node.storage === undefined && fold) {
       const rule = this.#rules[node.kind] as (n: Node, m: Affine) => number | undefined;
       const id = rule(node, map);
       if (id !== undefined) return id;
     } else if (node.kind === "const") {
       return this.#rules.const(node, map)!;
     }
-    return this.#load(node, map);
+    return this.load(node, map);
   }
 
   /** A constant of the kernel. */
@@ -227,7 +243,7 @@ export class Emitter {
   /** Like {@linkcode Emitter.value}, but computes `node` itself even where it will have its own memory. */
   compute(node: Node, map: Affine): number {
     const rule = this.#rules[node.kind] as (n: Node, m: Affine) => number | undefined;
-    return rule(node, map) ?? this.#load(node, map);
+    return rule(node, map) ?? this.load(node, map);
   }
 
   /** Address of `base` at coordinates where dimension `dim` is a computed index. */
@@ -243,8 +259,9 @@ export class Emitter {
     const strides = view?.strides ?? contiguousStrides(base.shape);
     const rest = coords.map((c, d) => d === dim ? { offset: 0, strides: c.strides.map(() => 0) } : c);
     const map = composeView({ offset: view?.offset ?? 0, strides }, rest, this.#sizes.length);
+    const slot = access === "write" ? this.memory.writeSlot(root) : this.memory.readSlot(root);
     return {
-      buffer: this.#buffer(this.memory.slotOf(root), root.dtype, access),
+      buffer: this.#buffer(slot, root.dtype, access),
       offset: map.offset,
       strides: map.strides,
       dynamic: [{ value: index, stride: strides[dim], size: base.shape[dim] }],

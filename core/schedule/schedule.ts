@@ -31,13 +31,24 @@ class Conflict extends Error {
   }
 }
 
+/** Thrown when a kernel would have to read a value that only it, or a kernel already written, computes. */
+class Apart extends Error {
+  constructor(readonly node: Node) {
+    super("A value must be computed before the kernel that reads it");
+  }
+}
+
 /** Makes the plan of a graph. With `fuse` off every operation is its own kernel. */
 export function schedule(graph: Graph, fuse: boolean): Plan {
-  const copied = new Set<Node>();
+  const copied = new Set<Node>(), apart = new Set<Node>();
   for (;;) {
     try {
-      return new Scheduler(graph, fuse, copied).plan();
+      return new Scheduler(graph, fuse, copied, apart).plan();
     } catch (error) {
+      if (error instanceof Apart && !apart.has(error.node)) {
+        apart.add(error.node);
+        continue;
+      }
       if (!(error instanceof Conflict)) throw error;
       const fresh = error.assigns.filter((a) => !copied.has(a));
       if (fresh.length > 0) fresh.forEach((a) => copied.add(a));
@@ -59,7 +70,15 @@ class Scheduler {
   readonly #works: Work[] = [];
   #current: Work | undefined;
 
-  constructor(readonly graph: Graph, readonly fuse: boolean, readonly copied: ReadonlySet<Node>) {
+  readonly #begun = new Set<Unit>();
+
+  /** `copied` assignments are separate copies; the readers of `apart` nodes stand in other kernels. */
+  constructor(
+    readonly graph: Graph,
+    readonly fuse: boolean,
+    readonly copied: ReadonlySet<Node>,
+    readonly apart: ReadonlySet<Node>,
+  ) {
     this.#markStored();
     const users = new Map<Node, number>();
     for (const node of graph.order) {
@@ -67,7 +86,7 @@ class Scheduler {
       if (isLeaf(node)) continue;
       for (const s of new Set(node.src.map(baseOf))) users.set(s, (users.get(s) ?? 0) + 1);
     }
-    this.#units = cutUnits(graph.order, this.#stored, users, fuse);
+    this.#units = cutUnits(graph.order, this.#stored, users, apart, fuse);
   }
 
   /** The node that holds a root: itself, or the base of a view that shows all of it in order. */
@@ -96,8 +115,10 @@ class Scheduler {
         if (target.storage !== undefined && n.storage === target.storage) this.#overwritten.add(n);
       }
     }
-    for (const root of this.graph.roots) store(this.#rootHolder(root));
-    const taken = new Set<Node>();
+    this.apart.forEach(store);
+    // A root keeps its value, so it may not lie in memory that later assignments change.
+    const taken = new Set<Node>(this.graph.roots.map((root) => this.#rootHolder(root)));
+    taken.forEach(store);
     for (const node of this.graph.order) {
       if (node.storage !== undefined) continue;
       if (node.kind === "routine" && node.arg.name === "matmul") node.src.forEach((s) => store(baseOf(s)));
@@ -110,6 +131,8 @@ class Scheduler {
       const value = this.#holder(node.src[1]);
       const direct = !isLeaf(value) && !taken.has(value) && !this.copied.has(node) &&
         (value.kind === "op" || value.kind === "reduce" || value.kind === "gather");
+      // A view of the memory that is being written moves elements under its own feet.
+      if (!direct && node.src[1].kind === "view") store(node.src[1]);
       if (!direct) continue;
       taken.add(value);
       this.#alias.set(value, node.src[0]);
@@ -142,9 +165,12 @@ class Scheduler {
   /** Slot of a node that a kernel reads; a node nobody stored yet becomes stored. */
   #read(node: Node): number {
     this.#current!.reads.add(node);
+    const home = this.#units.home.get(node);
+    const begun = home !== undefined && this.#begun.has(live(home));
+    if (begun && (live(home) === this.#current!.unit || !this.#stored.has(node))) throw new Apart(node);
     if (node.storage === undefined && !this.#stored.has(node)) {
       this.#stored.add(node);
-      if (!this.#units.home.has(node)) {
+      if (home === undefined) {
         const unit: Unit = {
           kind: "lone",
           nodes: [node],
@@ -170,7 +196,8 @@ class Scheduler {
   /** Appends one kernel that `write` emits, over loops that are split as finely as the views inside need. */
   #kernel(edges: readonly number[], unit: Unit | undefined, write: (e: Emitter) => void): void {
     const memory = {
-      slotOf: (node: Node) => this.#current!.writes.has(node) ? this.#slot(node) : this.#read(node),
+      readSlot: (node: Node) => this.#read(node),
+      writeSlot: (node: Node) => this.#write(node),
       inMemory: (node: Node) => node.storage !== undefined || this.#stored.has(node),
     };
     for (;;) {
@@ -206,11 +233,11 @@ class Scheduler {
     );
   }
 
-  /** A kernel that writes `value` over all of `out`. */
-  #emitCopy(value: Node, out: Node, own = false): void {
+  /** A kernel that writes `value` over all of `out`: from memory, computed, or whichever is the rule. */
+  #emitCopy(value: Node, out: Node, how: "load" | "compute" | "value" = "value"): void {
     this.#kernel(edgesOf(out.shape), undefined, (emitter) => {
       const map = emitter.map("full");
-      const id = own ? emitter.compute(value, map) : emitter.value(value, map);
+      const id = emitter[how](value, map);
       emitter.store(this.#write(out), out.dtype, map, id, "full");
     });
   }
@@ -279,17 +306,18 @@ class Scheduler {
         const value = this.#holder(node.src[1]);
         // Written by the kernel of the value already; only the order of versions is left to state.
         if (this.#alias.get(value) === node.src[0]) this.#current!.writes.add(node);
-        else this.#emitCopy(node.src[1], node);
+        else this.#emitCopy(node.src[1], node, node.src[1].kind === "view" ? "load" : "value");
         return;
       }
       default:
-        return this.#emitCopy(node, node, true);
+        return this.#emitCopy(node, node, "compute");
     }
   }
 
   #emit(unit: Unit): void {
     const work: Work = { unit, launches: [], reads: new Set(), writes: new Set() };
     this.#current = work;
+    this.#begun.add(unit);
     if (unit.kind === "group") this.#emitGroup(unit);
     else if (this.#stored.has(unit.nodes[0])) this.#emitLone(unit.nodes[0]);
     if (work.launches.length > 0 || work.writes.size > 0) this.#works.push(work);
@@ -346,9 +374,10 @@ class Scheduler {
       const write = writer.get(direct ? held : node)!;
       const mark = writer.get(node)!;
       if (mark !== write) after.get(mark)!.add(write);
-      // Every leaf node of the same storage shows the old value.
+      // Every leaf node of the same storage shows the old value, and so does the value assigned last.
+      const last = target.kind === "assign" ? this.#holder(target.src[1]) : undefined;
       const old = this.graph.order.filter((n) =>
-        n === target || (target.storage !== undefined && n.storage === target.storage)
+        n === target || (n === last && this.#alias.has(n)) || (target.storage !== undefined && n.storage === target.storage)
       );
       for (const n of old) {
         for (const reader of readers.get(n) ?? []) {

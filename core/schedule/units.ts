@@ -137,11 +137,12 @@ function broadcastsRows(
   return true;
 }
 
-/** Cuts `order` (topological, computed nodes only) into units. `stored` nodes get memory of their own in any case. */
+/** Cuts `order` (topological, computed nodes only) into units. `stored` nodes get memory of their own in any case; no reader of `apart` nodes joins their group. */
 export function cutUnits(
   order: readonly Node[],
   stored: ReadonlySet<Node>,
   users: ReadonlyMap<Node, number>,
+  apart: ReadonlySet<Node>,
   fuse: boolean,
 ): Units {
   const home = new Map<Node, Unit>();
@@ -174,6 +175,12 @@ export function cutUnits(
     from.merged = into;
     into.deps.delete(from);
   };
+  /** Whether a node may not stand in the group that these become, since it reads a value that must come before. */
+  const barred = (node: Node, units: readonly Unit[]): boolean =>
+    apart.size > 0 && node.src.some((s) => {
+      const base = baseOf(s), unit = unitOf(base);
+      return apart.has(base) && unit !== undefined && units.includes(unit);
+    });
   /** Merges two groups whose members meet at the given levels; returns the level at which they met, or undefined. */
   const merge = (
     a: Unit,
@@ -182,6 +189,7 @@ export function cutUnits(
     lb: "full" | "row",
   ): { unit: Unit; level: "full" | "row" } | undefined => {
     if (a === b) return la === lb ? { unit: a, level: la } : undefined;
+    if ([...a.nodes, ...b.nodes].some((n) => barred(n, [a, b]))) return undefined;
     if (la !== lb) {
       // A group without a reduction can become the row level of one that has it.
       const [row, full] = la === "row" ? [a, b] : [b, a];
@@ -209,7 +217,7 @@ export function cutUnits(
     source: Node,
   ): { unit: Unit; level: "full" | "row" } | undefined => {
     const base = baseOf(source), unit = unitOf(base);
-    if (unit === undefined || unit.kind !== "group") return undefined;
+    if (unit === undefined || unit.kind !== "group" || apart.has(base)) return undefined;
     const at = level.get(base)!;
     const view = source === base || source.kind !== "view" ? undefined : source.arg;
     const straight = view === undefined ||
@@ -235,7 +243,7 @@ export function cutUnits(
       const m = meet(node, source);
       if (m === undefined || m.unit === at?.unit) continue;
       const now = at === undefined ? [m.unit] : [m.unit, at.unit];
-      if (others(...now).some((u) => now.some((n) => needs(u, n)))) continue;
+      if (barred(node, now) || others(...now).some((u) => now.some((n) => needs(u, n)))) continue;
       if (at !== undefined) {
         at = merge(at.unit, at.level, m.unit, m.level) ?? at;
         continue;
