@@ -131,9 +131,13 @@ class Scheduler {
       const value = this.#holder(node.src[1]);
       const direct = !isLeaf(value) && !taken.has(value) && !this.copied.has(node) &&
         (value.kind === "op" || value.kind === "reduce" || value.kind === "gather");
-      // A view of the memory that is being written moves elements under its own feet.
-      if (!direct && node.src[1].kind === "view") store(node.src[1]);
-      if (!direct) continue;
+      if (!direct) {
+        // Read from memory of its own: computed while the target is written, it might see new elements.
+        const source = baseOf(node.src[1]);
+        if (!isLeaf(source)) store(source);
+        if (this.#place(source) === this.#place(node)) store(node.src[1]);
+        continue;
+      }
       taken.add(value);
       this.#alias.set(value, node.src[0]);
       store(value);
@@ -306,7 +310,7 @@ class Scheduler {
         const value = this.#holder(node.src[1]);
         // Written by the kernel of the value already; only the order of versions is left to state.
         if (this.#alias.get(value) === node.src[0]) this.#current!.writes.add(node);
-        else this.#emitCopy(node.src[1], node, node.src[1].kind === "view" ? "load" : "value");
+        else this.#emitCopy(node.src[1], node, this.#stored.has(node.src[1]) ? "load" : "value");
         return;
       }
       default:
