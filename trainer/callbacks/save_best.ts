@@ -49,5 +49,5 @@ export function saveBest(options: SaveBestOptions = {}): Callback {
 }
 
 async function writeModel(trainer: Trainer, path: string): Promise<void> {
-  await saveSafetensors(path, trainer.model.stateDict());
+  await saveSafetensors(trainer.model.stateDict(), path);
 }
