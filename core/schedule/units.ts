@@ -46,6 +46,9 @@ const dearOp = 10;
 /** A reduction to few values over more elements than this does not draw its many-user source into its kernel. */
 const lonelyReduce = 16384;
 
+/** More members than this do not share a kernel: printing one is recursive, and registers run out long before. */
+const mostMembers = 256;
+
 /** The node behind views. */
 export function baseOf(node: Node): Node {
   return node.kind === "view" && node.storage === undefined ? node.src[0] : node;
@@ -200,7 +203,7 @@ export function cutUnits(
       absorb(row, full);
       return { unit: row, level: "row" };
     }
-    if (a.numel !== b.numel) return undefined;
+    if (a.numel !== b.numel || a.nodes.length + b.nodes.length > mostMembers) return undefined;
     if (a.segments && b.segments && !sameSegments(a.segments, b.segments)) return undefined;
     if (la === "row" && !(a.segments && b.segments)) return undefined;
     const edges = joinEdges(a.edges, b.edges);
@@ -241,7 +244,7 @@ export function cutUnits(
       ) as Unit[];
     for (const source of from) {
       const m = meet(node, source);
-      if (m === undefined || m.unit === at?.unit) continue;
+      if (m === undefined || m.unit === at?.unit || m.unit.nodes.length >= mostMembers) continue;
       const now = at === undefined ? [m.unit] : [m.unit, at.unit];
       if (barred(node, now) || others(...now).some((u) => now.some((n) => needs(u, n)))) continue;
       if (at !== undefined) {
