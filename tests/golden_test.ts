@@ -103,7 +103,7 @@ function follow({ model, golden, optimizer: make, batch, loss }: Run, captured: 
     assert(Math.abs(got - wanted) <= 1e-5 * wanted, `loss ${s} is ${got}, PyTorch's ${wanted}`);
     if (s === 0) checkGradients(parameters, golden);
   });
-  if (captured) assert((step as { replays: number }).replays === golden.losses.length - 2);
+  if (captured) assert((step as unknown as { replays: number }).replays === golden.losses.length - 2);
 }
 
 for (const captured of [false, true]) {

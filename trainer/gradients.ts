@@ -5,9 +5,11 @@ import {
   full,
   keep,
   noGrad,
+  optim,
   type Parameter,
   type Tensor,
   zeros,
+  zerosLike,
 } from "@pta/core";
 
 /** Where a micro-batch stands in its window. */
@@ -43,7 +45,7 @@ export class GradientWindow {
     this.#parameters = parameters;
     this.#options = options;
     this.#device = parameters[0]?.device;
-    this.#weight = keep(zeros([], { device: this.#device }).realize());
+    this.#weight = keep(zeros([], { device: this.#device }));
   }
 
   /** Whether gradients must be weighted: a window of one micro-batch on one rank is its own mean. */
@@ -61,9 +63,7 @@ export class GradientWindow {
       if (!position.isLast) return this.#store(weight, position.isFirst);
       if (!position.isFirst) this.#addStored();
       if (this.isWeighted(position)) {
-        const own = position.isFirst
-          ? full([], weight, { device: this.#device })
-          : this.#weight.add(weight);
+        const own = position.isFirst ? this.#scalar(weight) : this.#weight.add(weight);
         this.#mean(own);
       }
       this.#clip();
@@ -81,15 +81,22 @@ export class GradientWindow {
       for (const [p, sum] of this.#sums) if (p.grad === undefined) sum.zero_();
     }
     for (const p of this.#withGradients()) {
-      const sum = this.#sums.get(p);
-      if (sum === undefined) this.#sums.set(p, keep(p.grad!.clone()));
-      else sum.assign(isFirst ? p.grad! : sum.add(p.grad!));
+      const sum = this.#sumOf(p);
+      sum.assign(isFirst ? p.grad! : sum.add(p.grad!));
       p.grad = undefined;
     }
-    this.#weight.assign(
-      isFirst ? full([], weight, { device: this.#device }) : this.#weight.add(weight),
-    );
+    this.#weight.assign(isFirst ? this.#scalar(weight) : this.#weight.add(weight));
     return [...this.#sums.values(), this.#weight];
+  }
+
+  #sumOf(p: Parameter): Tensor {
+    let sum = this.#sums.get(p);
+    if (sum === undefined) this.#sums.set(p, sum = keep(zerosLike(p.grad!)));
+    return sum;
+  }
+
+  #scalar(value: number): Tensor {
+    return full([], value, { device: this.#device });
   }
 
   #addStored(): void {
@@ -101,27 +108,13 @@ export class GradientWindow {
 
   #mean(own: Tensor): void {
     const { comm } = this.#options;
-    const total = comm === undefined
-      ? own
-      : allReduceGradients(this.#parameters, comm, { weight: own })!;
+    const total = comm === undefined ? own : allReduceGradients(this.#parameters, { weight: own })!;
     for (const p of this.#withGradients()) p.grad = p.grad!.div(total.to(p.grad!.dtype));
   }
 
   #clip(): void {
     const { clipValue, clipNorm } = this.#options;
-    const parameters = this.#withGradients();
-    if (parameters.length === 0) return;
-    if (clipValue !== undefined) {
-      for (const p of parameters) p.grad = p.grad!.clamp({ min: -clipValue, max: clipValue });
-    }
-    if (clipNorm !== undefined) clipByNorm(parameters, clipNorm);
+    if (clipValue !== undefined) optim.clipGradValue_(this.#parameters, clipValue);
+    if (clipNorm !== undefined) optim.clipGradNorm_(this.#parameters, clipNorm);
   }
-}
-
-/** Scales all gradients so that their common 2-norm is at most `maxNorm` (PyTorch's `clip_grad_norm_`, epsilon included). */
-function clipByNorm(parameters: readonly Parameter[], maxNorm: number): void {
-  const squares = parameters.map((p) => p.grad!.to("float32").square().sum());
-  const norm = squares.reduce((a, b) => a.add(b)).sqrt();
-  const factor = norm.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
-  for (const p of parameters) p.grad = p.grad!.mul(factor.to(p.grad!.dtype));
 }

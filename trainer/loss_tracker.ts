@@ -12,8 +12,8 @@ export class LossTracker {
 
   /** @param device Where the losses are; the default device when left out */
   constructor(device?: string) {
-    this.#sum = keep(zeros([], { dtype: "float64", device }).realize());
-    this.#count = keep(zeros([], { dtype: "float64", device }).realize());
+    this.#sum = keep(zeros([], { dtype: "float64", device }));
+    this.#count = keep(zeros([], { dtype: "float64", device }));
   }
 
   /**

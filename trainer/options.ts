@@ -1,5 +1,5 @@
 /** What the trainer's constructor and methods take. */
-import type { DataLoaderOptions, Dataset, nn, optim, Tensor } from "@pta/core";
+import type { data, nn, optim, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
 import type { RunHistory } from "./history.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
@@ -43,14 +43,14 @@ export interface TrainerOptions {
 }
 
 /** Joins samples of a dataset to a batch. */
-export type Collate = NonNullable<DataLoaderOptions["collate"]>;
+export type Collate = NonNullable<data.DataLoaderOptions["collate"]>;
 
 /** What `train()` takes. */
 export interface TrainOptions {
   /** Data to train on. */
-  readonly trainDataset: Dataset;
+  readonly trainDataset: data.Dataset;
   /** Data to evaluate on after each epoch; no evaluation when left out. */
-  readonly evalDataset?: Dataset;
+  readonly evalDataset?: data.Dataset;
   /** Number of epochs; may be left out when `maxNumTrainSteps` is given. */
   readonly numEpochs?: number;
   /** Samples of a micro-batch on each rank; 8 by default. */
@@ -66,9 +66,9 @@ export interface TrainOptions {
   /** Makes the scheduler of the run. */
   readonly createScheduler?: CreateScheduler;
   /** Laid over the defaults of the training loader. */
-  readonly trainDataLoaderOptions?: Partial<DataLoaderOptions>;
+  readonly trainDataLoaderOptions?: Partial<data.DataLoaderOptions>;
   /** Laid over the defaults of the evaluation loader. */
-  readonly evalDataLoaderOptions?: Partial<DataLoaderOptions>;
+  readonly evalDataLoaderOptions?: Partial<data.DataLoaderOptions>;
   /** Joins samples to batches, in both loaders. */
   readonly collate?: Collate;
   /** Whether the history starts empty; true by default. */
@@ -78,11 +78,11 @@ export interface TrainOptions {
 /** What `evaluate()` takes. */
 export interface EvaluateOptions {
   /** Data to evaluate on. */
-  readonly dataset: Dataset;
+  readonly dataset: data.Dataset;
   /** Samples of a batch on each rank; 8 by default. */
   readonly perDeviceBatchSize?: number;
   /** Laid over the defaults of the loader. */
-  readonly dataLoaderOptions?: Partial<DataLoaderOptions>;
+  readonly dataLoaderOptions?: Partial<data.DataLoaderOptions>;
   /** Joins samples to batches. */
   readonly collate?: Collate;
 }

@@ -1,5 +1,5 @@
 /** One training or evaluation step, captured when its shapes allow. */
-import { capture, noGrad, type Parameter, realize, type Tensor } from "@pta/core";
+import { capture, type Captured, noGrad, type Parameter, realize, type Tensor } from "@pta/core";
 import {
   type Batch,
   type BatchOutput,
@@ -14,46 +14,44 @@ import type { Trainer } from "./trainer.ts";
 
 type Body = (batch: Batch) => BatchOutput;
 
-/** What a captured step was recorded from. */
-interface Recorded {
-  readonly shapes: readonly ShapeAndType[];
-  readonly run: (...tensors: Tensor[]) => Tensor[];
-}
+/** Shapes that one step is captured for; each costs the memory of its intermediate values. */
+const maxShapes = 4;
 
-/** A body that is captured for the shapes it sees first; other shapes run it plainly. */
+/** A body that is captured for the shapes it sees first; further ones run it plainly. */
 class CapturedBody {
   readonly #body: Body;
   readonly #onPlain: (reason: string) => void;
-  #recorded: Recorded | undefined;
-  #output: BatchOutput | undefined;
+  readonly #shapes: (readonly ShapeAndType[])[] = [];
+  readonly #run: Captured<Tensor[], BatchOutput>;
+  #batch: Batch;
 
   constructor(body: Body, onPlain: (reason: string) => void) {
     this.#body = body;
     this.#onPlain = onPlain;
+    this.#run = capture((...inputs: Tensor[]) => body(withTensors(this.#batch, inputs)));
   }
 
   run(batch: Batch): BatchOutput {
     const tensors = tensorsIn(batch);
-    this.#recorded ??= this.#record(batch, tensors);
-    const { shapes, run } = this.#recorded;
-    if (!sameShapes(tensors, shapes)) {
-      this.#onPlain(
-        `a batch of ${describeShapes(tensors)} runs uncaptured, the captured step takes ${
-          describeShapes(shapes)
-        }`,
-      );
+    if (!this.#isCaptured(tensors)) {
+      this.#onPlain(`a batch of ${describeShapes(tensors)} is one shape more than are captured`);
       return this.#body(batch);
     }
-    const results = run(...tensors);
-    return withTensors(this.#output!, results);
+    this.#batch = batch;
+    const output = this.#run(...tensors);
+    if (this.#run.reason !== undefined) this.#onPlain(this.#run.reason);
+    return output;
   }
 
-  #record(batch: Batch, tensors: readonly Tensor[]): Recorded {
-    const run = capture((...inputs: Tensor[]): Tensor[] => {
-      this.#output = this.#body(withTensors(batch, inputs));
-      return tensorsIn(this.#output);
-    });
-    return { shapes: tensors.map((t) => ({ shape: [...t.shape], dtype: t.dtype })), run };
+  dispose(): void {
+    this.#run.dispose();
+  }
+
+  #isCaptured(tensors: readonly Tensor[]): boolean {
+    if (this.#shapes.some((shapes) => sameShapes(tensors, shapes))) return true;
+    if (this.#shapes.length === maxShapes) return false;
+    this.#shapes.push(tensors.map((t) => ({ shape: [...t.shape], dtype: t.dtype })));
+    return true;
   }
 }
 
@@ -86,8 +84,14 @@ export class StepRunner {
   startEpoch(): void {
     const state = this.#parameters.map((p) => +p.requiresGrad).join("") +
       [...this.#trainer.model.modules()].map((m) => +m.training).join("");
-    if (state !== this.#modelState) this.#captured.clear();
+    if (state !== this.#modelState) this.dispose();
     this.#modelState = state;
+  }
+
+  /** Gives back the memory of captured steps. */
+  dispose(): void {
+    for (const captured of this.#captured.values()) captured.dispose();
+    this.#captured.clear();
   }
 
   /**
@@ -116,7 +120,10 @@ export class StepRunner {
     if (!captures) return body(batch);
     let captured = this.#captured.get(key);
     if (captured === undefined) {
-      captured = new CapturedBody(body, (reason) => this.#trainer.logOnce("capture", reason));
+      captured = new CapturedBody(
+        body,
+        (reason) => this.#trainer.logOnce("capture", `Steps run uncaptured: ${reason}`),
+      );
       this.#captured.set(key, captured);
     }
     return captured.run(batch);

@@ -1,11 +1,8 @@
 /** The trainer. */
 import {
   broadcastTensors,
-  DataLoader,
-  type DataLoaderOptions,
-  type Dataset,
+  data,
   defaultGenerator,
-  DistributedSampler,
   initComm,
   manualSeed,
   type nn,
@@ -112,7 +109,7 @@ export class Trainer extends TrainerServices {
       }
       this.numUpdates = 0;
       this.scheduler = options.createScheduler?.(this.optimizer!, this.currentRunConfig);
-      await runTraining(this, this.#createSteps());
+      await this.#withSteps((steps) => runTraining(this, steps));
     });
   }
 
@@ -135,7 +132,7 @@ export class Trainer extends TrainerServices {
       });
       await this.evaluationRunStart();
       await this.emit("onEvaluationRunStart", {});
-      await runEvalEpoch(this, this.#createSteps(), "evaluation_loss");
+      await this.#withSteps((steps) => runEvalEpoch(this, steps, "evaluation_loss"));
       await this.evaluationRunEnd();
       await this.emitFinal("onEvaluationRunEnd", {});
     });
@@ -181,18 +178,18 @@ export class Trainer extends TrainerServices {
 
   /** Makes the training loader: shuffled by (seed, epoch), each rank with every worldSize-th sample of each global batch. */
   createTrainDataLoader(
-    dataset: Dataset,
+    dataset: data.Dataset,
     batchSize: number,
-    options: Partial<DataLoaderOptions>,
+    options: Partial<data.DataLoaderOptions>,
   ): BatchLoader {
     return this.#createLoader(dataset, batchSize, true, options);
   }
 
   /** Makes the evaluation loader: in order, each sample on exactly one rank. */
   createEvalDataLoader(
-    dataset: Dataset,
+    dataset: data.Dataset,
     batchSize: number,
-    options: Partial<DataLoaderOptions>,
+    options: Partial<data.DataLoaderOptions>,
   ): BatchLoader {
     return this.#createLoader(dataset, batchSize, false, options);
   }
@@ -267,21 +264,21 @@ export class Trainer extends TrainerServices {
   }
 
   #createLoader(
-    dataset: Dataset,
+    dataset: data.Dataset,
     batchSize: number,
     shuffle: boolean,
-    options: Partial<DataLoaderOptions>,
+    options: Partial<data.DataLoaderOptions>,
   ): BatchLoader {
     const { rank, worldSize } = this.runConfig;
     const seed = this.#seed ?? 0;
     const defaults = worldSize > 1
-      ? { sampler: new DistributedSampler(dataset, { rank, worldSize, shuffle, seed }) }
+      ? { sampler: new data.DistributedSampler(dataset, { rank, worldSize, shuffle, seed }) }
       : { shuffle, seed };
-    return new DataLoader(dataset, { batchSize, ...defaults, ...options });
+    return new data.DataLoader(dataset, { batchSize, ...defaults, ...options });
   }
 
-  #createSteps(): StepRunner {
-    return new StepRunner(this, {
+  async #withSteps(body: (steps: StepRunner) => Promise<void>): Promise<void> {
+    const steps = new StepRunner(this, {
       train: this.#capture ?? !this.#overrides(
         "calculateTrainBatchLoss",
         "backwardStep",
@@ -290,6 +287,11 @@ export class Trainer extends TrainerServices {
       ),
       evaluate: this.#capture ?? !this.#overrides("calculateEvalBatchLoss"),
     });
+    try {
+      await body(steps);
+    } finally {
+      steps.dispose();
+    }
   }
 
   #overrides(...methods: (keyof Trainer)[]): boolean {

@@ -6,6 +6,8 @@ import type { Comm } from "./comm.ts";
 
 /** Options of {@linkcode allReduceGradients}. */
 export interface AllReduceGradientsOptions {
+  /** Name of the registered communicator; `world` by default. */
+  readonly group?: string;
   /** A bucket is closed once it holds so many bytes; 25 MiB by default, as in PyTorch. */
   readonly bucketBytes?: number;
   /** 0-d tensor that is summed along, such as the weight of this rank's gradients. */
@@ -50,17 +52,15 @@ function makeBuckets(parameters: readonly Parameter[], bucketBytes: number): Buc
  * soon as its part of the backward pass is done, and each gradient becomes a view of its bucket. Every rank must have gradients of the same parameters.
  *
  * @param parameters All parameters, in model order; those without a gradient are skipped
- * @param comm The ranks
- * @param options Bucket size, and a weight to sum along
+ * @param options The ranks, bucket size, and a weight to sum along
  * @returns The sum of the weights over the ranks; `undefined` without a weight
  * @throws {RangeError} When a weight is given and no parameter has a gradient
  */
 export function allReduceGradients(
   parameters: readonly Parameter[],
-  comm: Comm,
   options: AllReduceGradientsOptions = {},
 ): Tensor | undefined {
-  const { bucketBytes = 25 * 2 ** 20, weight } = options;
+  const { group = "world", bucketBytes = 25 * 2 ** 20, weight } = options;
   return noGrad(() => {
     const buckets = makeBuckets(parameters.filter((p) => p.grad !== undefined), bucketBytes);
     let total: Tensor | undefined;
@@ -69,7 +69,7 @@ export function allReduceGradients(
       const parts = bucket.parameters.map((p) => p.grad!.flatten());
       // The weight travels at the end of the last bucket, whatever its dtype: weights are small numbers.
       if (isLast && weight !== undefined) parts.push(weight.to(bucket.dtype).reshape(1));
-      const sum = cat(parts).allReduce_(comm, 1);
+      const sum = cat(parts).allReduce(group);
       let at = 0;
       for (const p of bucket.parameters) {
         const { shape } = p.grad!;

@@ -24,7 +24,7 @@ export function averageMetric(options: AverageMetricOptions): Callback {
   let count = 0;
   const start = (trainer: Trainer) => {
     const { device } = trainer.lossTracker;
-    sum ??= keep(zeros([], { dtype: "float64", device }).realize());
+    sum ??= keep(zeros([], { dtype: "float64", device }));
     realize(sum.zero_());
     count = 0;
   };

@@ -1,0 +1,31 @@
+/** Layers, losses, containers and their initialisation, with PyTorch's names, defaults and `stateDict` keys. */
+export {
+  GELU,
+  type GELUOptions,
+  LeakyReLU,
+  LogSoftmax,
+  ReLU,
+  Sigmoid,
+  SiLU,
+  Softmax,
+  Tanh,
+} from "./activation.ts";
+export { ModuleList, Sequential } from "./containers.ts";
+export { Dropout } from "./dropout.ts";
+export { Embedding, type EmbeddingOptions } from "./embedding.ts";
+export { Flatten, Unflatten } from "./flatten.ts";
+export * as functional from "./functional/mod.ts";
+export * as init from "./init.ts";
+export { LayerNorm, type LayerNormOptions } from "./layer_norm.ts";
+export { Identity, Linear, type LinearOptions } from "./linear.ts";
+export {
+  CrossEntropyLoss,
+  type CrossEntropyLossOptions,
+  type LossOptions,
+  MSELoss,
+  NLLLoss,
+  type NLLLossOptions,
+} from "./loss.ts";
+export { Module, type StateDict } from "./module.ts";
+export type { LoadStateOptions, LoadStateResult } from "./state.ts";
+export { Parameter } from "../tensor/mod.ts";

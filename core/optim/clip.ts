@@ -1,0 +1,80 @@
+/** Bounds on gradients. */
+import { noGrad, stack, type Tensor, zeros } from "../tensor/mod.ts";
+
+/** Options of {@linkcode clipGradNorm_}. */
+export interface ClipGradNormOptions {
+  /** Order of the norm, `Infinity` included; 2 by default. */
+  readonly normType?: number;
+  /** Whether a norm that is NaN or infinite is an error, which reads it from the device; false by default. */
+  readonly errorIfNonfinite?: boolean;
+}
+
+const withGrad = (parameters: Iterable<Tensor>): Tensor[] =>
+  [...parameters].filter((p) => p.grad !== undefined);
+
+/**
+ * Norm of all gradients taken together, as one vector.
+ *
+ * @returns 0-d float32, on the device; 0 when there is no gradient
+ * @throws {RangeError} When `normType` is not above 0
+ */
+export function getTotalNorm(parameters: Iterable<Tensor>, normType: number = 2): Tensor {
+  if (!(normType > 0)) {
+    throw new RangeError(`Cannot take the norm of order ${normType}: it must be above 0`);
+  }
+  return noGrad(() => {
+    const grads = withGrad(parameters).map((p) => p.grad!.to("float32"));
+    if (grads.length === 0) return zeros([]);
+    if (normType === Infinity) return stack(grads.map((g) => g.abs().amax())).amax();
+    const powers = grads.map((g) =>
+      normType === 2 ? g.square().sum() : g.abs().pow(normType).sum()
+    );
+    const total = powers.reduce((a, b) => a.add(b));
+    return normType === 2 ? total.sqrt() : total.pow(1 / normType);
+  });
+}
+
+/**
+ * Scales all gradients by one factor so that their common norm is at most `maxNorm`.
+ *
+ * @param parameters Those without a gradient are passed over
+ * @param maxNorm Bound on the norm
+ * @param options Order of the norm, whether to check it
+ * @returns The norm before, 0-d, on the device
+ * @throws {RangeError} When `maxNorm` is negative, or the norm is checked and not finite
+ */
+export function clipGradNorm_(
+  parameters: Iterable<Tensor>,
+  maxNorm: number,
+  options: ClipGradNormOptions = {},
+): Tensor {
+  if (!(maxNorm >= 0)) {
+    throw new RangeError(`Cannot clip gradients to the norm ${maxNorm}: it must be at least 0`);
+  }
+  const clipped = withGrad(parameters);
+  const total = getTotalNorm(clipped, options.normType);
+  if (options.errorIfNonfinite && !Number.isFinite(total.item())) {
+    throw new RangeError(`Cannot clip gradients by their norm: it is ${total.item()}`);
+  }
+  noGrad(() => {
+    const factor = total.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
+    for (const p of clipped) p.grad = p.grad!.mul(factor.to(p.grad!.dtype));
+  });
+  return total;
+}
+
+/**
+ * Clamps every element of the gradients to `±clipValue`.
+ *
+ * @throws {RangeError} When `clipValue` is negative
+ */
+export function clipGradValue_(parameters: Iterable<Tensor>, clipValue: number): void {
+  if (!(clipValue >= 0)) {
+    throw new RangeError(`Cannot clip gradients to ±${clipValue}: it must be at least 0`);
+  }
+  noGrad(() => {
+    for (const p of withGrad(parameters)) {
+      p.grad = p.grad!.clamp({ min: -clipValue, max: clipValue });
+    }
+  });
+}

@@ -1,0 +1,269 @@
+/** The base of optimizers. */
+import { isFloat } from "../dtype.ts";
+import { keep, noGrad, realize, Tensor, zeros } from "../tensor/mod.ts";
+import {
+  type OptimizerOptions,
+  ParamGroup,
+  type ParamGroupInput,
+  type Params,
+} from "./param_group.ts";
+import { camel, type OptimizerStateDict, type OptionValue, snake } from "./state_dict.ts";
+
+/** State of one parameter: tensors by name. */
+export type ParamState = Record<string, Tensor>;
+
+/** Checks of one option: whether a value is allowed, and what is. */
+export type OptionCheck = readonly [isValid: (value: never) => boolean, wanted: string];
+
+/** A check that numbers are not negative. */
+export const notNegative: OptionCheck = [(x: number) => x >= 0, "at least 0"];
+/** A check that a pair of numbers lies in [0, 1). */
+export const unitPair: OptionCheck = [
+  (x: readonly number[]) => x.length === 2 && x.every((b) => b >= 0 && b < 1),
+  "two numbers from 0 up to but not including 1",
+];
+
+/**
+ * Changes parameters by their gradients. A subclass says how one group changes; `step()` computes everything in one plan, without reading
+ * anything back, so that it can be captured. Changes and states are lazy in-place assignments.
+ */
+export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
+  /** Parameters with their options, in the order they were added. */
+  readonly paramGroups: ParamGroup<O>[] = [];
+  /** What is remembered for each parameter. */
+  readonly state: Map<Tensor, ParamState> = new Map();
+  /** Options that groups do not override. */
+  readonly defaults: Required<O>;
+  readonly #checks: Readonly<Record<string, OptionCheck>>;
+
+  /**
+   * @param params Parameters, or groups of them with options of their own
+   * @param defaults All options
+   * @param checks What is allowed for each option
+   * @throws {RangeError} When an option is out of range
+   * @throws {TypeError} When there are no parameters, or something else among them
+   */
+  constructor(
+    params: Params<O>,
+    defaults: Required<O>,
+    checks: Readonly<Record<string, OptionCheck>>,
+  ) {
+    this.defaults = defaults;
+    this.#checks = { lr: notNegative, ...checks };
+    this.#check(defaults);
+    const items = [...params];
+    if (items.length === 0) {
+      throw new TypeError(`Cannot make ${this.name} of an empty parameter list`);
+    }
+    const isGrouped = !(items[0] instanceof Tensor);
+    const groups = isGrouped
+      ? items as ParamGroupInput<O>[]
+      : [{ params: items } as ParamGroupInput<O>];
+    for (const group of groups) this.addParamGroup(group);
+  }
+
+  /** Name for people. */
+  get name(): string {
+    return this.constructor.name;
+  }
+
+  /**
+   * Adds parameters, with options of their own where given.
+   *
+   * @throws {RangeError} When an option is out of range
+   * @throws {TypeError} When a parameter is there already, or is no float tensor that collects gradients itself
+   */
+  addParamGroup(group: ParamGroupInput<O>): void {
+    const { params, ...own } = group;
+    if (params === undefined || typeof params[Symbol.iterator] !== "function") {
+      throw new TypeError(`Cannot add a parameter group without params to ${this.name}`);
+    }
+    const list = [...params], known = new Set(this.paramGroups.flatMap((g) => g.params));
+    list.forEach((p, i) => {
+      if (!(p instanceof Tensor)) {
+        throw new TypeError(`Cannot optimize item ${i}: it is ${typeof p}, not a tensor`);
+      }
+      if (!p.isLeaf || !isFloat(p.dtype)) {
+        const what = p.isLeaf ? p.dtype : "computed from others";
+        throw new TypeError(
+          `Cannot optimize item ${i}, [${p.shape.join(", ")}]: it is ${what}, not a float leaf`,
+        );
+      }
+      if (known.has(p)) {
+        throw new TypeError(
+          `Cannot optimize item ${i}, [${p.shape.join(", ")}], twice: it is in the optimizer`,
+        );
+      }
+      known.add(p);
+    });
+    const options = { ...this.defaults, ...defined(own) } as Required<O>;
+    this.#check(options);
+    this.paramGroups.push(new ParamGroup<O>(list, options));
+  }
+
+  #check(options: Readonly<Record<string, unknown>> | Required<O>): void {
+    for (const [key, [isValid, wanted]] of Object.entries(this.#checks)) {
+      const value = (options as Record<string, never>)[key];
+      if (!isValid(value)) {
+        throw new RangeError(`Cannot make ${this.name} with ${key} ${value}: it must be ${wanted}`);
+      }
+    }
+    this.checkOptions(options as Required<O>);
+  }
+
+  /** Checks that concern several options. Does nothing here. */
+  protected checkOptions(_options: Required<O>): void {}
+
+  /**
+   * Assigns new values to the parameters of a group and to what is remembered for them.
+   *
+   * @param group The group
+   * @param params Those of its parameters that have a gradient
+   * @returns Everything assigned
+   */
+  protected abstract update(group: ParamGroup<O>, params: readonly Tensor[]): Tensor[];
+
+  /** Changes every parameter that has a gradient. Gradients and new values are computed in one plan. */
+  step(): void {
+    noGrad(() => {
+      const changed: Tensor[] = [];
+      for (const group of this.paramGroups) {
+        const params = group.params.filter((p) => p.grad !== undefined);
+        if (params.length === 0) continue;
+        changed.push(...params.map((p) => p.grad!), ...this.update(group, params));
+      }
+      realize(...changed);
+    });
+  }
+
+  /** Forgets the gradients, or makes them zero. */
+  zeroGrad(setToNone: boolean = true): void {
+    for (const { params } of this.paramGroups) {
+      for (const p of params) {
+        if (setToNone) p.grad = undefined;
+        else p.grad?.zero_();
+      }
+    }
+  }
+
+  /** The gradient to descend along. */
+  protected gradientOf(p: Tensor, group: ParamGroup<O>): Tensor {
+    return group.options.maximize ? p.grad!.neg() : p.grad!;
+  }
+
+  /** State of a parameter, empty at first. */
+  protected stateOf(p: Tensor): ParamState {
+    let state = this.state.get(p);
+    if (state === undefined) this.state.set(p, state = {});
+    return state;
+  }
+
+  /** A kept tensor of zeros like `p`. */
+  protected newState(p: Tensor): Tensor {
+    return keep(zeros(p.shape, { dtype: p.dtype, device: p.device }).realize());
+  }
+
+  /** State in PyTorch's layout. Tensors are the optimizer's own, not copies. */
+  stateDict(): OptimizerStateDict {
+    const index = new Map(this.paramGroups.flatMap((g) => g.params).map((p, i) => [p, i]));
+    const state: OptimizerStateDict["state"] = {};
+    for (const [p, i] of index) {
+      const own = this.state.get(p);
+      if (own === undefined) continue;
+      state[i] = Object.fromEntries(Object.entries(own).map(([key, t]) => [snake(key), t]));
+    }
+    const groups = this.paramGroups.map((g) => ({
+      ...Object.fromEntries(
+        Object.entries({ lr: g.lr, initialLr: g.initialLr, ...g.options })
+          .filter(([, value]) => value !== undefined)
+          .map(([key, value]) => [snake(key), value as OptionValue]),
+      ),
+      params: g.params.map((p) => index.get(p)!),
+    }));
+    return { state, param_groups: groups };
+  }
+
+  /**
+   * Takes over options and state, copied and cast to the dtypes of the parameters.
+   *
+   * @throws {RangeError} When numbers of groups or parameters differ, or an option is out of range
+   * @throws {TypeError} When a state tensor has another shape than its parameter
+   */
+  loadStateDict(dict: OptimizerStateDict): void {
+    const { paramGroups } = this, { param_groups: groups, state } = dict;
+    if (groups.length !== paramGroups.length) {
+      throw new RangeError(
+        `Cannot load the state: it has ${groups.length} parameter groups, and ${this.name} has ${paramGroups.length}`,
+      );
+    }
+    const targets = new Map<number, Tensor>(), options: Required<O>[] = [];
+    groups.forEach((g, i) => {
+      const { params } = paramGroups[i];
+      if (g.params.length !== params.length) {
+        throw new RangeError(
+          `Cannot load the state: group ${i} has ${g.params.length} parameters, and ${params.length} here`,
+        );
+      }
+      g.params.forEach((id, j) => targets.set(Number(id), params[j]));
+      const own = Object.entries(g).map(([key, value]) => [camel(key), value]);
+      const known = own.filter(([key]) => Object.hasOwn(this.defaults, key as string));
+      options.push({ ...this.defaults, ...paramGroups[i].options, ...Object.fromEntries(known) });
+      this.#check(options[i]);
+    });
+    const loaded = new Map<Tensor, ParamState>();
+    for (const [id, tensors] of Object.entries(state)) {
+      const p = targets.get(Number(id));
+      if (p === undefined) {
+        throw new RangeError(`Cannot load the state: it names parameter ${id}, which no group has`);
+      }
+      loaded.set(p, this.#copyState(p, id, tensors));
+    }
+    this.state.clear();
+    for (const [p, own] of loaded) this.state.set(p, own);
+    groups.forEach((g, i) => {
+      const { lr, ...rest } = options[i];
+      paramGroups[i].lr = lr;
+      paramGroups[i].initialLr = g.initial_lr as number | undefined;
+      paramGroups[i].options = rest;
+    });
+    this.stateLoaded();
+  }
+
+  #copyState(p: Tensor, id: string, tensors: Readonly<Record<string, Tensor>>): ParamState {
+    const own: ParamState = {};
+    for (const [key, t] of Object.entries(tensors)) {
+      if (t.ndim > 0 && `${t.shape}` !== `${p.shape}`) {
+        throw new TypeError(
+          `Cannot load the state: ${key} of parameter ${id} is [${
+            t.shape.join(", ")
+          }], the parameter [${p.shape.join(", ")}]`,
+        );
+      }
+      const dtype = t.ndim > 0 ? p.dtype : "float32";
+      own[camel(key)] = noGrad(() =>
+        keep(zeros(t.shape, { dtype, device: p.device }).realize().copy_(t.to(dtype)).realize())
+      );
+    }
+    return own;
+  }
+
+  /** Called after a state has been loaded. Does nothing here. */
+  protected stateLoaded(): void {}
+
+  /** Options of every group, for people. */
+  toString(): string {
+    const lines = this.paramGroups.map((g, i) => {
+      const options = Object.entries({ lr: g.lr, ...g.options }).map(([key, value]) =>
+        `${key}=${value}`
+      );
+      return `  group ${i}: ${g.params.length} parameters, ${options.join(", ")}`;
+    });
+    return `${this.name}(\n${lines.join("\n")}\n)`;
+  }
+}
+
+function defined<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, x]) => x !== undefined)) as Partial<
+    T
+  >;
+}
