@@ -1,17 +1,6 @@
 /** One test for each device there is. */
-import { registerBackend } from "../core/runtime.ts";
-import { RefBackend } from "../core/backend/ref/ref.ts";
-import { NullBackend } from "../core/backend/null/null.ts";
+import "@pta/core/backend";
 import { backendOf, clearPlans, setDefaultDevice, settings, stepScope } from "@pta/core";
-
-const whole: string = "@pta/core/backend";
-try {
-  await import(whole);
-} catch (error) {
-  console.error(`only ref and null: ${(error as Error).message}`);
-  registerBackend("ref", () => new RefBackend());
-  registerBackend("null", () => new NullBackend());
-}
 
 /** Devices that compute; `null` only counts. */
 export const devices = ["ref", "cpu"] as const;

@@ -167,7 +167,7 @@ export class RefBackend implements Backend {
     const bad = this.#badIndex;
     this.#badIndex = undefined;
     if (bad !== undefined) {
-      throw new RangeError(`Cannot index with ${bad.index}: the dimension has ${bad.size} elements`);
+      throw new RangeError(`Cannot index with ${bad.index}: the dimension has size ${bad.size}`);
     }
   }
 }
