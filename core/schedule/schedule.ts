@@ -239,6 +239,7 @@ class Scheduler {
 
   /** A kernel that writes `value` over all of `out`: from memory, computed, or whichever is the rule. */
   #emitCopy(value: Node, out: Node, how: "load" | "compute" | "value" = "value"): void {
+    if (numel(out.shape) === 0) return void this.#write(out);
     this.#kernel(edgesOf(out.shape), undefined, (emitter) => {
       const map = emitter.map("full");
       const id = emitter[how](value, map);
