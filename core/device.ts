@@ -4,12 +4,15 @@ import type { Kernel } from "./kernel.ts";
 
 /** Device memory of `length` elements. Backends extend it with what they need. */
 export interface Buffer {
+  /** Dtype of the elements. */
   readonly dtype: DType;
+  /** Number of elements. */
   readonly length: number;
 }
 
 /** A compiled kernel; what is inside is the backend's own business. */
 export interface Executable {
+  /** What was compiled. */
   readonly kernel: Kernel;
 }
 
@@ -18,9 +21,13 @@ export type Launch = () => void;
 
 /** A strided view of a buffer, in elements, as routines take it. */
 export interface Operand {
+  /** Dtype of the elements. */
   readonly dtype: DType;
+  /** Sizes of the dimensions. */
   readonly shape: readonly number[];
+  /** Distance in elements for each dimension. */
   readonly strides: readonly number[];
+  /** Element where the operand starts. */
   readonly offset: number;
 }
 
@@ -40,14 +47,19 @@ export type RoutineName = keyof RoutineParams;
 
 /** One call of a routine with concrete shapes. */
 export interface RoutineCall<R extends RoutineName = RoutineName> {
+  /** Name of the routine. */
   readonly name: R;
+  /** Its parameters. */
   readonly params: RoutineParams[R];
+  /** What it reads and writes. */
   readonly operands: readonly Operand[];
 }
 
 /** A bound routine. Those that run beside the compute stream have `wait`, called before the first use of the result. */
 export interface RoutineLaunch {
+  /** Starts the work. */
   readonly start: Launch;
+  /** Waits for it, when it goes on beside others. */
   readonly wait?: Launch;
 }
 
@@ -77,6 +89,7 @@ export interface BackendStats {
 export interface Backend {
   /** Name for people and for {@linkcode RoutineCall} errors: `wasm`, `ref`, `null`, `cuda:0`. */
   readonly name: string;
+  /** Counters. */
   readonly stats: BackendStats;
   /**
    * Memory for `length` elements. Not cleared.
@@ -95,6 +108,7 @@ export interface Backend {
   compile(kernel: Kernel): Executable;
   /** Binds a kernel to buffers and to the extent of its first outer dimension. Counted in `stats.kernels` when run. */
   bind(executable: Executable, extent: number, buffers: readonly Buffer[]): Launch;
+  /** What is not a kernel. */
   readonly routines: Routines;
   /**
    * Waits for everything launched and raises what went wrong on the device.

@@ -7,8 +7,9 @@ import type { Tensor } from "./tensor/tensor.ts";
 export interface GradcheckOptions {
   /** Half the distance of the two points of a central difference. */
   eps?: number;
-  /** Absolute and relative tolerance. */
+  /** Absolute tolerance. */
   atol?: number;
+  /** Relative tolerance. */
   rtol?: number;
 }
 

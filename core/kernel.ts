@@ -24,9 +24,13 @@ export interface DynamicTerm {
  * loop dimension: the outer ones, then the reduce ones.
  */
 export interface Address {
+  /** Index of the buffer. */
   readonly buffer: number;
+  /** Element where the access starts. */
   readonly offset: number;
+  /** Distance in elements for each dimension of the space. */
   readonly strides: readonly number[];
+  /** Computed parts of the address. */
   readonly dynamic: readonly DynamicTerm[];
 }
 
@@ -57,7 +61,9 @@ export type Value =
 
 /** Writes (or adds) one value to a buffer, once a point of the space that its level names. */
 export interface Store {
+  /** Where to. */
   readonly address: Address;
+  /** Index of the value. */
   readonly value: number;
   /** `add` accumulates: several points may address the same element, so the outer space must not be split. */
   readonly mode: "set" | "add";
@@ -67,16 +73,23 @@ export interface Store {
 
 /** A buffer parameter of a kernel. */
 export interface KernelBuffer {
+  /** Dtype of the elements. */
   readonly dtype: DType;
+  /** How the kernel uses it. */
   readonly access: "read" | "write" | "both";
 }
 
 /** A fused kernel. `outer` has at least one dimension, whose extent is passed at launch and is not part of the key. */
 export interface Kernel {
+  /** Sizes of the outer space. */
   readonly outer: readonly number[];
+  /** Sizes of the row. */
   readonly reduce: readonly number[];
+  /** Values in order of computation. */
   readonly values: readonly Value[];
+  /** What is written. */
   readonly stores: readonly Store[];
+  /** The buffers it is launched with. */
   readonly buffers: readonly KernelBuffer[];
   /** Full canonical text of everything but `outer[0]`: equal keys mean equal programs. */
   readonly key: string;

@@ -12,8 +12,11 @@ export { backendOf, defaultDevice, setDefaultDevice } from "./runtime.ts";
 export { clearPlans, counters, settings } from "./realize.ts";
 export type { Backend, BackendStats } from "./device.ts";
 export { env } from "./env.ts";
+/** Modules, losses and their functions. */
 export * as nn from "./nn/mod.ts";
+/** Optimizers. */
 export * as optim from "./optim/mod.ts";
+/** Datasets, samplers and loaders. */
 export * as data from "./data/mod.ts";
 export {
   allReduceGradients,
@@ -23,6 +26,7 @@ export {
 } from "./dist/data_parallel.ts";
 export { type Comm, communicator, initComm, setCommunicator, type Work } from "./dist/comm.ts";
 export { type Rank, readRank } from "./dist/rank.ts";
+/** The safetensors format. */
 export * as safetensors from "./save/mod.ts";
 export { loadFile as loadSafetensors, saveFile as saveSafetensors } from "./save/mod.ts";
 export { defaultGenerator } from "./rng.ts";

@@ -112,7 +112,9 @@ export function resolveShape(from: Shape, to: Shape): number[] {
 
 /** A strided view of some row-major base. */
 export interface View {
+  /** Element of the base where the view starts. */
   readonly offset: number;
+  /** Distance in elements for each dimension. */
   readonly strides: readonly number[];
 }
 
@@ -162,7 +164,9 @@ export function reshapeStrides(
 
 /** An affine map of loop indices to a position: `offset + sum(strides[d] * i[d])`. */
 export interface Affine {
+  /** Element of the base where the view starts. */
   readonly offset: number;
+  /** Distance in elements for each dimension. */
   readonly strides: readonly number[];
 }
 

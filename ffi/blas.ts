@@ -81,13 +81,21 @@ export interface BlasOperand {
 
 /** `C = A @ B`, plus `C` when `accumulate`; `A` is `[m, k]`, `B` `[k, n]`, `C` `[m, n]` and not transposed. */
 export interface BlasProduct {
+  /** Dtype of all three matrices. */
   readonly dtype: "float32" | "float64";
+  /** Rows of the result. */
   readonly m: number;
+  /** Columns of the result. */
   readonly n: number;
+  /** Length of the sums. */
   readonly k: number;
+  /** `[m, k]`. */
   readonly a: BlasOperand;
+  /** `[k, n]`. */
   readonly b: BlasOperand;
+  /** `[m, n]`, the result. */
   readonly c: Omit<BlasOperand, "transposed">;
+  /** Whether the product is added to what is there. */
   readonly accumulate: boolean;
 }
 

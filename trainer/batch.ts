@@ -12,6 +12,7 @@ export interface BatchOutput {
   readonly modelOutputs: unknown;
   /** Number of samples that the loss is the mean of. */
   readonly batchSize: number;
+  /** Whatever else the step returned. */
   readonly [key: string]: unknown;
 }
 

@@ -7,7 +7,9 @@ export interface BatchLoader {
   readonly length?: number;
   /** Tells the loader which epoch comes, so that it shuffles anew. */
   setEpoch?(epoch: number): void;
+  /** Goes through the batches of an epoch. */
   [Symbol.asyncIterator]?(): AsyncIterator<Batch>;
+  /** Goes through the batches of an epoch. */
   [Symbol.iterator]?(): Iterator<Batch>;
 }
 

@@ -3,6 +3,7 @@ import type { Batch, BatchOutput } from "./batch.ts";
 
 /** What a training step was, as `onTrainStepEnd` tells it. */
 export interface TrainStepEnd {
+  /** The batch, on the model's device. */
   readonly batch: Batch;
   /** What `calculateTrainBatchLoss` returned; a captured step overwrites its tensors at the next step. */
   readonly batchOutput: BatchOutput;
@@ -16,6 +17,7 @@ export interface TrainStepEnd {
 
 /** What an evaluation step was. */
 export interface EvalStepEnd {
+  /** The batch, on the model's device. */
   readonly batch: Batch;
   /** What `calculateEvalBatchLoss` returned; a captured step overwrites its tensors at the next step. */
   readonly batchOutput: BatchOutput;
@@ -25,6 +27,7 @@ export interface EvalStepEnd {
 
 /** A batch about to be used. */
 export interface StepStart {
+  /** The batch, on the model's device. */
   readonly batch: Batch;
   /** 0-based index of the batch within the epoch. */
   readonly step: number;
@@ -32,6 +35,7 @@ export interface StepStart {
 
 /** Whether an evaluation pass interrupts a training epoch. */
 export interface EvalEpoch {
+  /** True when the pass interrupts a training epoch. */
   readonly isIntermediate: boolean;
 }
 
@@ -40,20 +44,35 @@ export type Nothing = Readonly<Record<never, never>>;
 
 /** Every event and what it carries. */
 export interface TrainerEvents {
+  /** The trainer is made. */
   onInitEnd: Nothing;
+  /** `train()` begins; the run's configuration is known. */
   onTrainingRunStart: Nothing;
+  /** A training epoch begins. */
   onTrainEpochStart: Nothing;
+  /** Before the forward pass of a micro-batch. */
   onTrainStepStart: StepStart;
+  /** After the micro-batch, its backward pass and, where it closes a window, the optimizer step. */
   onTrainStepEnd: TrainStepEnd;
+  /** The epoch's loss is in the history. */
   onTrainEpochEnd: Nothing;
+  /** An evaluation pass begins. */
   onEvalEpochStart: EvalEpoch;
+  /** Before the forward pass of an evaluation batch. */
   onEvalStepStart: StepStart;
+  /** After it. */
   onEvalStepEnd: EvalStepEnd;
+  /** The pass's loss is in the history. */
   onEvalEpochEnd: EvalEpoch;
+  /** Training epoch and evaluation are both over. */
   onTrainingRunEpochEnd: Nothing;
+  /** Somebody stopped the run by throwing a {@linkcode StopTrainingError}. */
   onStopTrainingError: { readonly error: StopTrainingError };
+  /** `train()` ends, stopped or not. */
   onTrainingRunEnd: Nothing;
+  /** `evaluate()` begins. */
   onEvaluationRunStart: Nothing;
+  /** `evaluate()` ends. */
   onEvaluationRunEnd: Nothing;
 }
 
@@ -161,6 +180,7 @@ export class StopTrainingError extends Error {
   readonly everywhere: boolean;
 
   /**
+   * Makes the signal.
    * @param message Why the run stops, for people
    * @param options `everywhere`: every rank raises the same stop at the same event
    */

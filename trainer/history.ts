@@ -15,11 +15,13 @@ export interface MetricFacts {
 export interface MetricValue {
   /** 1-based. */
   readonly epoch: number;
+  /** The number. */
   readonly value: number;
 }
 
 /** A metric with all its values. */
 export interface Metric extends MetricFacts {
+  /** Name of the metric. */
   readonly name: string;
   /** In the order recorded. */
   readonly values: readonly MetricValue[];

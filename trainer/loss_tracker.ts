@@ -10,7 +10,10 @@ export class LossTracker {
   readonly #sum: Tensor;
   readonly #count: Tensor;
 
-  /** @param device Where the losses are; the default device when left out */
+  /**
+   * Starts at zero.
+   * @param device Where the losses are; the default device when left out
+   */
   constructor(device?: string) {
     this.#sum = keep(zeros([], { dtype: "float64", device }));
     this.#count = keep(zeros([], { dtype: "float64", device }));

@@ -11,6 +11,7 @@ export class CallbackError extends Error {
   readonly event: EventName | "cleanup";
 
   /**
+   * Says which callback failed in which event.
    * @param callback Name of the callback
    * @param event Name of the event, or `cleanup`
    * @param cause What was thrown
@@ -34,6 +35,7 @@ export class CallbackRunner {
   #stop: StopTrainingError | undefined;
 
   /**
+   * Checks the names and keeps the order.
    * @param callbacks In the order that they shall run
    * @throws {RangeError} When two have the same name
    * @throws {TypeError} When one has a hook that no event calls

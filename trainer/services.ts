@@ -29,6 +29,7 @@ export abstract class TrainerServices {
   #lastBreath = 0;
 
   /**
+   * Gathers what the methods share.
    * @param callbacks In the order they run
    * @param options Where metrics go, and where losses are
    */

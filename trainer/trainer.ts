@@ -50,6 +50,7 @@ export class Trainer extends TrainerServices {
   #isRankSeeded = false;
 
   /**
+   * Makes a trainer; nothing moves and nothing runs yet.
    * @param options Model, loss, optimizer, callbacks
    * @throws {RangeError} When two callbacks have one name
    */

@@ -39,6 +39,7 @@ export class TensorDataset implements Dataset<Tensor[]> {
   readonly length: number;
 
   /**
+   * Makes samples of the rows of fields of equal length.
    * @param fields Tensors or host arrays of one first size
    * @throws {TypeError} When there is no field, one has no dimension, or first sizes differ
    */
@@ -95,6 +96,7 @@ export class Subset<T = unknown> implements Dataset<T> {
   readonly getBatch?: (indices: ArrayLike<number>) => unknown;
 
   /**
+   * Picks samples of a dataset.
    * @param dataset Where the samples come from
    * @param indices Which ones, in this order
    * @throws {RangeError} When an index names no sample
@@ -143,7 +145,10 @@ export class ConcatDataset<T = unknown> implements Dataset<T> {
   /** The datasets. */
   readonly datasets: readonly Dataset<T>[];
 
-  /** @throws {TypeError} When there is no dataset */
+  /**
+   * Joins datasets end to end.
+   * @throws {TypeError} When there is no dataset
+   */
   constructor(datasets: Iterable<Dataset<T>>) {
     this.datasets = [...datasets];
     if (this.datasets.length === 0) throw new TypeError("Cannot concatenate no datasets");

@@ -4,7 +4,10 @@ import { Tensor, tensor } from "../tensor/mod.ts";
 
 /** A row-major array with its shape. */
 export class HostField {
-  /** @throws {TypeError} When the number of elements is not that of the shape */
+  /**
+   * Wraps values on the host.
+   * @throws {TypeError} When the number of elements is not that of the shape
+   */
   constructor(readonly data: HostArray, readonly shape: readonly number[], readonly dtype: DType) {
     const wanted = shape.reduce((a, b) => a * b, 1);
     if (data.length !== wanted) {

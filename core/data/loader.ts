@@ -52,6 +52,7 @@ export class DataLoader<B = any> {
   #epoch = 0;
 
   /**
+   * Makes a loader; nothing is read yet.
    * @param dataset Samples by index
    * @param options Batch size, order, joining
    * @throws {RangeError} When a number is out of range

@@ -19,7 +19,10 @@ export class SequentialSampler implements Sampler {
   /** Number of samples. */
   readonly length: number;
 
-  /** @param data A dataset, or its length */
+  /**
+   * Visits everything in order.
+   * @param data A dataset, or its length
+   */
   constructor(data: Sized) {
     this.length = sizeOf(data);
   }
@@ -39,6 +42,7 @@ export class RandomSampler implements Sampler {
   #epoch = 0;
 
   /**
+   * Visits everything in an order that depends on seed and epoch alone.
    * @param data A dataset, or its length
    * @param options `seed`: 0 by default
    */
@@ -85,6 +89,7 @@ export class DistributedSampler implements Sampler {
   #epoch = 0;
 
   /**
+   * Visits one rank's share.
    * @param data A dataset, or its length
    * @param options Rank, world size, shuffling
    * @throws {RangeError} When the rank is not below the world size
@@ -128,6 +133,7 @@ export class DistributedSampler implements Sampler {
 /** Joins the indices of a sampler to batches. */
 export class BatchSampler implements Sampler<number[]> {
   /**
+   * Groups what a sampler visits into batches.
    * @param sampler Indices
    * @param batchSize Indices in a batch
    * @param dropLast Whether a last batch that is not full is left out

@@ -45,7 +45,10 @@ export class GELU extends Module {
   /** Form that is computed. */
   readonly approximate: "none" | "tanh";
 
-  /** @param options Which form is computed */
+  /**
+   * Makes the layer.
+   * @param options Which form is computed
+   */
   constructor(options: GELUOptions = {}) {
     super();
     this.approximate = options.approximate ?? "none";
@@ -64,7 +67,10 @@ export class GELU extends Module {
 
 /** `x` where positive, else `negativeSlope * x`. */
 export class LeakyReLU extends Module {
-  /** @param negativeSlope Factor of negative inputs */
+  /**
+   * Makes the layer.
+   * @param negativeSlope Factor of negative inputs
+   */
   constructor(readonly negativeSlope: number = 0.01) {
     super();
   }
@@ -82,7 +88,10 @@ export class LeakyReLU extends Module {
 
 /** `exp(x)` over its sum along `dim`. */
 export class Softmax extends Module {
-  /** @param dim Dimension whose values sum to 1 */
+  /**
+   * Makes the layer.
+   * @param dim Dimension whose values sum to 1
+   */
   constructor(readonly dim: number = -1) {
     super();
   }
@@ -100,7 +109,10 @@ export class Softmax extends Module {
 
 /** Logarithm of {@linkcode Softmax}, computed without the overflow. */
 export class LogSoftmax extends Module {
-  /** @param dim Dimension whose probabilities sum to 1 */
+  /**
+   * Makes the layer.
+   * @param dim Dimension whose probabilities sum to 1
+   */
   constructor(readonly dim: number = -1) {
     super();
   }

@@ -3,7 +3,7 @@ import type { Tensor } from "../tensor/mod.ts";
 import { Module } from "./module.ts";
 
 /** What {@linkcode Sequential} and {@linkcode ModuleList} share: numbered children. */
-abstract class NumberedModules<M extends Module> extends Module {
+export abstract class NumberedModules<M extends Module> extends Module {
   readonly #items: M[];
 
   constructor(items: readonly M[]) {
@@ -68,7 +68,10 @@ const describe = (x: unknown): string =>
  * ```
  */
 export class Sequential extends NumberedModules<Module> {
-  /** @param modules In the order they are applied */
+  /**
+   * Chains modules, numbered from 0.
+   * @param modules In the order they are applied
+   */
   constructor(...modules: Module[]) {
     super(modules);
   }
@@ -82,7 +85,10 @@ export class Sequential extends NumberedModules<Module> {
 
 /** An array of modules whose parameters are found; it computes nothing itself. */
 export class ModuleList<M extends Module = Module> extends NumberedModules<M> {
-  /** @param modules The modules, in order */
+  /**
+   * Lists modules, numbered from 0.
+   * @param modules The modules, in order
+   */
   constructor(modules: Iterable<M> = []) {
     super([...modules]);
   }

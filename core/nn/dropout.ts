@@ -7,6 +7,7 @@ import { Module } from "./module.ts";
 /** While training, makes each element zero with probability `p` and scales the rest by `1 / (1 - p)`. */
 export class Dropout extends Module {
   /**
+   * Makes the layer.
    * @param p Probability of an element to become zero
    * @throws {RangeError} When `p` is outside 0 to 1
    */

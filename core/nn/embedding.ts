@@ -22,6 +22,7 @@ export class Embedding extends Module {
   readonly paddingIdx: number | undefined;
 
   /**
+   * Makes the table, normally distributed.
    * @param numEmbeddings Rows of the table
    * @param embeddingDim Size of a row
    * @throws {RangeError} When a size is not a whole number of at least 1, or `paddingIdx` names no row
@@ -59,6 +60,7 @@ export class Embedding extends Module {
   }
 
   /**
+   * Rows of the table: `[...]` to `[..., embeddingDim]`.
    * @param index int32 or int64, any shape `[...]`
    * @returns `[..., embeddingDim]`
    * @throws {TypeError} When `index` holds floats

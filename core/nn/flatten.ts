@@ -5,6 +5,7 @@ import { Module } from "./module.ts";
 /** Merges the dimensions from `startDim` to `endDim`; the first one (the batch) stays by default. */
 export class Flatten extends Module {
   /**
+   * Makes the layer.
    * @param startDim First dimension to merge
    * @param endDim Last dimension to merge
    */
@@ -26,6 +27,7 @@ export class Flatten extends Module {
 /** Splits dimension `dim` into `sizes`. */
 export class Unflatten extends Module {
   /**
+   * Makes the layer.
    * @param dim Dimension to split
    * @param sizes Sizes whose product is the size of `dim`; one may be -1
    */

@@ -30,6 +30,7 @@ export class LayerNorm extends Module {
   readonly bias: Parameter | undefined;
 
   /**
+   * Makes the layer, weight 1 and bias 0.
    * @param normalizedShape Sizes of the last dimensions; a number means one dimension
    * @throws {RangeError} When a size is not a whole number of at least 1
    */
@@ -58,6 +59,7 @@ export class LayerNorm extends Module {
   }
 
   /**
+   * The normalised input, in its shape.
    * @param x `[..., ...normalizedShape]`
    * @returns Same shape
    * @throws {TypeError} When the last sizes differ

@@ -22,6 +22,7 @@ export class Linear extends Module {
   readonly bias: Parameter | undefined;
 
   /**
+   * Makes the layer with PyTorch's uniform initialisation.
    * @param inFeatures Size of the last dimension of the input
    * @param outFeatures Size of the last dimension of the output
    * @throws {RangeError} When a size is not a whole number of at least 1
@@ -47,6 +48,7 @@ export class Linear extends Module {
   }
 
   /**
+   * `[..., inFeatures]` to `[..., outFeatures]`.
    * @param x `[..., inFeatures]`
    * @returns `[..., outFeatures]`
    * @throws {TypeError} When the last size differs

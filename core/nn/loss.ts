@@ -30,7 +30,7 @@ export interface CrossEntropyLossOptions extends NLLLossOptions {
   readonly labelSmoothing?: number;
 }
 
-abstract class ClassLoss extends Module {
+export abstract class ClassLoss extends Module {
   /** `[C]`: factor of each class. */
   readonly weight: Tensor | undefined;
   /** Target that counts for nothing. */
@@ -56,6 +56,7 @@ export class CrossEntropyLoss extends ClassLoss {
   readonly labelSmoothing: number;
 
   /**
+   * Makes the loss.
    * @param options Class weights, ignored class, label smoothing, reduction
    * @throws {RangeError} When `labelSmoothing` is outside 0 to 1 or the reduction is unknown
    */
@@ -66,6 +67,7 @@ export class CrossEntropyLoss extends ClassLoss {
   }
 
   /**
+   * The loss of a batch.
    * @param input Logits `[C]`, `[N, C]` or `[N, C, ...]`
    * @param target Classes `[]`, `[N]` or `[N, ...]` (int32, int64), or probabilities in the shape of `input`
    * @returns 0-d, or the shape of the classes when the reduction is `none`
@@ -79,12 +81,16 @@ export class CrossEntropyLoss extends ClassLoss {
 
 /** Negative log likelihood of log probabilities and classes. See {@linkcode nllLoss}. */
 export class NLLLoss extends ClassLoss {
-  /** @param options Class weights, ignored class, reduction */
+  /**
+   * Makes the loss.
+   * @param options Class weights, ignored class, reduction
+   */
   constructor(options: NLLLossOptions = {}) {
     super(options);
   }
 
   /**
+   * The loss of a batch.
    * @param input Log probabilities `[C]`, `[N, C]` or `[N, C, ...]`
    * @param target Classes `[]`, `[N]` or `[N, ...]` (int32, int64)
    * @returns 0-d, or the shape of the classes when the reduction is `none`
@@ -101,13 +107,17 @@ export class MSELoss extends Module {
   /** How the losses become one number. */
   readonly reduction: Reduction;
 
-  /** @param options The reduction */
+  /**
+   * Makes the loss.
+   * @param options The reduction
+   */
   constructor(options: LossOptions = {}) {
     super();
     this.reduction = checkReduction(options.reduction ?? "mean");
   }
 
   /**
+   * The loss of a batch.
    * @param input Any shape
    * @param target Same shape
    * @returns 0-d, or the shape of `input` when the reduction is `none`

@@ -10,15 +10,18 @@ export {
   Softmax,
   Tanh,
 } from "./activation.ts";
-export { ModuleList, Sequential } from "./containers.ts";
+export { ModuleList, NumberedModules, Sequential } from "./containers.ts";
 export { Dropout } from "./dropout.ts";
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";
 export { Flatten, Unflatten } from "./flatten.ts";
+/** What layers compute, as functions. */
 export * as functional from "./functional/mod.ts";
+/** Initial values. */
 export * as init from "./init.ts";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.ts";
 export { Identity, Linear, type LinearOptions } from "./linear.ts";
 export {
+  ClassLoss,
   CrossEntropyLoss,
   type CrossEntropyLossOptions,
   type LossOptions,

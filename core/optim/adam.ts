@@ -17,7 +17,7 @@ export interface AdamOptions extends OptimizerOptions {
 }
 
 /** What {@linkcode Adam} and {@linkcode AdamW} share. */
-abstract class AdamBase extends Optimizer<AdamOptions> {
+export abstract class AdamBase extends Optimizer<AdamOptions> {
   /** Whether the weight decay shrinks the parameter instead of entering the gradient. */
   protected abstract readonly isDecoupled: boolean;
   readonly #counts: Map<Tensor, StepCount> = new Map();
@@ -116,9 +116,11 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
  * ```
  */
 export class Adam extends AdamBase {
+  /** Whether the weight decay shrinks the parameter instead of entering the gradient. */
   protected override readonly isDecoupled: boolean = false;
 
   /**
+   * Makes the optimizer; nothing is allocated before the first step.
    * @param params Parameters, or groups of them
    * @param options Learning rate (1e-3 by default), betas, eps, weight decay (0 by default), AMSGrad
    * @throws {RangeError} When an option is out of range
@@ -133,9 +135,11 @@ export class Adam extends AdamBase {
  * `1 - lr * weightDecay`. One kernel for each parameter, and one for the scalars of the step.
  */
 export class AdamW extends AdamBase {
+  /** Whether the weight decay shrinks the parameter instead of entering the gradient. */
   protected override readonly isDecoupled: boolean = true;
 
   /**
+   * Makes the optimizer; nothing is allocated before the first step.
    * @param params Parameters, or groups of them
    * @param options Learning rate (1e-3 by default), betas, eps, weight decay (0.01 by default), AMSGrad
    * @throws {RangeError} When an option is out of range

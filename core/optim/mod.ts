@@ -1,5 +1,5 @@
 /** Optimizers with PyTorch's names, defaults and state layout, and bounds on gradients. */
-export { Adam, type AdamOptions, AdamW } from "./adam.ts";
+export { Adam, AdamBase, type AdamOptions, AdamW } from "./adam.ts";
 export { clipGradNorm_, type ClipGradNormOptions, clipGradValue_, getTotalNorm } from "./clip.ts";
 export { Optimizer, type OptionCheck, type ParamState } from "./optimizer.ts";
 export {

@@ -37,6 +37,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
   readonly #checks: Readonly<Record<string, OptionCheck>>;
 
   /**
+   * Checks the options and adds the groups.
    * @param params Parameters, or groups of them with options of their own
    * @param defaults All options
    * @param checks What is allowed for each option

@@ -30,6 +30,7 @@ export class ParamGroup<O extends OptimizerOptions = OptimizerOptions> {
   #lr: number;
 
   /**
+   * Makes a group; its learning rate goes to the device.
    * @param params The parameters, all on one device
    * @param options All options
    */

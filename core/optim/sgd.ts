@@ -24,6 +24,7 @@ export interface SGDOptions extends OptimizerOptions {
  */
 export class SGD extends Optimizer<SGDOptions> {
   /**
+   * Makes the optimizer; nothing is allocated before the first step.
    * @param params Parameters, or groups of them
    * @param options Learning rate (1e-3 by default), momentum, weight decay
    * @throws {RangeError} When an option is out of range, or Nesterov is asked for without momentum or with dampening
@@ -43,6 +44,7 @@ export class SGD extends Optimizer<SGDOptions> {
     });
   }
 
+  /** Nesterov momentum needs a momentum and no dampening. */
   protected override checkOptions(options: Required<SGDOptions>): void {
     if (!options.nesterov || (options.momentum > 0 && options.dampening === 0)) return;
     throw new RangeError(
@@ -50,6 +52,7 @@ export class SGD extends Optimizer<SGDOptions> {
     );
   }
 
+  /** The changes of one step. */
   protected override update(group: ParamGroup<SGDOptions>, params: readonly Tensor[]): Tensor[] {
     const { momentum, dampening, weightDecay, nesterov } = group.options;
     const changed: Tensor[] = [];

@@ -134,10 +134,7 @@ export class Tensor extends LinalgTensor {
   }
   /** Casts to bool: true where not zero. */
   bool(): Tensor {
-    return this.dtype === "bool" ? this : this.eq(0).eqFalse();
-  }
-  private eqFalse(): Tensor {
-    return this.unary("not");
+    return this.dtype === "bool" ? this : this.ne(0);
   }
   /** Casts to float32. */
   float(): Tensor {

@@ -7,6 +7,7 @@ import { newStats, take } from "../stats.ts";
 /** A backend without memory: what it reads back is zeros. */
 export class NullBackend implements Backend {
   readonly name = "null";
+  /** What was counted so far. */
   readonly stats: BackendStats = newStats();
   /** Names of the kernels and routines run, in order, until somebody clears the list. */
   readonly trace: string[] = [];
@@ -33,6 +34,7 @@ export class NullBackend implements Backend {
       this.trace.push(executable.kernel.name);
     };
   }
+  /** Routines that only count. */
   readonly routines: Routines = {
     matmul: () => ({ start: () => this.#routine("matmul") }),
     allReduce: () => ({ start: () => this.#routine("allReduce"), wait: () => {} }),

@@ -44,6 +44,7 @@ function forEachIndex(sizes: readonly number[], body: (index: number[]) => void)
 /** The float64 interpreter. */
 export class RefBackend implements Backend {
   readonly name = "ref";
+  /** What was counted so far. */
   readonly stats: BackendStats = newStats();
   #badIndex: { index: number; size: number } | undefined;
 
@@ -149,6 +150,7 @@ export class RefBackend implements Backend {
     });
   }
 
+  /** Routines by plain loops in float64. */
   readonly routines: Routines = {
     matmul: (call, buffers) => ({
       start: () => {
