@@ -230,6 +230,9 @@ function run(roots: readonly Node[]): void {
         else backend.free(buffer);
       }
     });
+    for (const step of [...waiting.keys()]) finish(step);
+    // Here an index out of range comes to light, before any result counts as computed.
+    if (recorder === undefined) backend.synchronize();
   } catch (error) {
     // Whatever this run allocated goes back; what it wrote in place cannot be undone.
     plan.slots.forEach((s, i) => {
@@ -238,7 +241,6 @@ function run(roots: readonly Node[]): void {
     });
     throw error;
   }
-  for (const step of [...waiting.keys()]) finish(step);
   for (const leaf of plan.written) graph.leaves[leaf].version++;
   roots.forEach((root, i) => {
     const slot = plan.results[i], s = plan.slots[slot];
@@ -252,7 +254,6 @@ function run(roots: readonly Node[]): void {
     root.storage = storage;
     root.version = storage.version;
   });
-  if (recorder === undefined) backend.synchronize();
 }
 
 function logTimed(backend: Backend, name: string, launch: Launch): void {

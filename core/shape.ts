@@ -181,7 +181,8 @@ export function coordinates(map: Affine, loops: Shape, shape: Shape): Affine[] |
   const strides = contiguousStrides(shape);
   const offsets = new Array<number>(shape.length).fill(0);
   const parts = shape.map(() => new Array<number>(loops.length).fill(0));
-  let rest = map.offset;
+  // Decomposed from the lowest position reached, from which loops that run backwards start at their far end.
+  let rest = map.strides.reduce((at, s, d) => at + Math.min(s, 0) * (loops[d] - 1), map.offset);
   if (rest < 0) return undefined;
   for (let j = 0; j < shape.length; j++) {
     if (shape[j] === 1) continue;
@@ -192,12 +193,14 @@ export function coordinates(map: Affine, loops: Shape, shape: Shape): Affine[] |
   for (let d = 0; d < loops.length; d++) {
     const s = map.strides[d];
     if (s === 0 || loops[d] === 1) continue;
-    if (s < 0) return undefined;
+    const size = Math.abs(s);
     let j = 0;
-    while (j < shape.length && (shape[j] === 1 || strides[j] > s)) j++;
+    while (j < shape.length && (shape[j] === 1 || strides[j] > size)) j++;
     if (j === shape.length || s % strides[j] !== 0) return undefined;
     parts[j][d] = s / strides[j];
-    reach[j] += parts[j][d] * (loops[d] - 1);
+    const span = size / strides[j] * (loops[d] - 1);
+    reach[j] += span;
+    if (s < 0) offsets[j] += span;
     if (reach[j] >= shape[j]) return undefined;
   }
   return shape.map((_, j) => ({ offset: offsets[j], strides: parts[j] }));
