@@ -416,6 +416,7 @@ export const f64x2 = {
   mul: vBinary(242),
   div: vBinary(243),
   sqrt: vUnary(239),
+  nearest: vUnary(148),
   promoteLowF32x4: vUnary(95),
   convertLowI32x4S: vUnary(254),
   relaxedMadd: vTernary(0x107),

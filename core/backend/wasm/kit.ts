@@ -7,7 +7,7 @@ import {
   ModuleBuilder,
   type ValueType,
 } from "./assembler.ts";
-import { f32x4, get, i32x4, set } from "./instructions.ts";
+import { f32x4, f64x2, get, i32x4, set } from "./instructions.ts";
 
 /** Emission context of one kernel. */
 export class Kit {
@@ -52,6 +52,11 @@ export class Kit {
   /** Four times the float32 `x`. */
   f(x: number): Code {
     return this.#constant(`f${Object.is(x, -0) ? "-0" : x}`, f32x4.const(x));
+  }
+
+  /** Twice the float64 `x`. */
+  d(x: number): Code {
+    return this.#constant(`d${x}`, f64x2.const(x));
   }
 
   /** Four times the int32 `n`. */

@@ -12,7 +12,6 @@ import {
   get,
   i32,
   i32x4,
-  i8x16,
   ifElse,
   select,
   set,
@@ -155,21 +154,41 @@ export function perLane(call1: (...lane: Code[]) => Code, ...vectors: Code[]): C
   return out!;
 }
 
-// Beyond this, pi/2 in three parts is not precise enough.
-const PHASE_LIMIT = 8192;
+/** Low (0) or high (1) two lanes of a float32 vector as float64. */
+const widen = (x: Code, part: 0 | 1): Code =>
+  f64x2.promoteLowF32x4(part === 0 ? x : i32x4.shuffle(x, x, [2, 3, 2, 3]));
+
+/** The low halves of two vectors side by side. */
+const joinHalves = (low: Code, high: Code): Code => i32x4.shuffle(low, high, [0, 1, 4, 5]);
+
+const narrow = (low: Code, high: Code): Code =>
+  joinHalves(f32x4.demoteF64x2Zero(low), f32x4.demoteF64x2Zero(high));
+
+// Beyond this, products with the first part of pi/2 (33 bits, from fdlibm) are not exact.
+const PHASE_LIMIT = 1e6,
+  PI_HALF_HIGH = 1.57079632673412561417,
+  PI_HALF_LOW = 6.07710050650619224932e-11;
+
+/** The distance to the nearest multiple of pi/2, and that multiple's number; in float64, since the difference cancels. */
+function phase(k: Kit, x: Code): { r: Code; quadrant: Code } {
+  const parts = ([0, 1] as const).map((part) => {
+    const wide = k.vec(widen(x, part));
+    const n = k.vec(f64x2.nearest(f64x2.mul(wide, k.d(2 / Math.PI))));
+    const r0 = f64x2.sub(wide, f64x2.mul(n, k.d(PI_HALF_HIGH)));
+    return { n, r: k.vec(f64x2.sub(r0, f64x2.mul(n, k.d(PI_HALF_LOW)))) };
+  });
+  const [low, high] = parts.map((p) => i32x4.truncSatF64x2SZero(p.n));
+  return { r: k.vec(narrow(parts[0].r, parts[1].r)), quadrant: joinHalves(low, high) };
+}
 
 function sine(k: Kit, x: Code, name: "sin" | "cos"): Code {
-  const n = k.vec(f32x4.nearest(f32x4.mul(x, k.f(2 / Math.PI))));
-  let r = k.vec(nmadd(n, k.f(1.5703125), x));
-  r = k.vec(nmadd(n, k.f(4.837512969970703125e-4), r));
-  r = k.vec(nmadd(n, k.f(7.54978995489188216e-8), r));
+  const { r, quadrant: n } = phase(k, x);
   const z = k.vec(f32x4.mul(r, r));
   const s = polynomial(k, z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
   const odd = k.vec(madd(f32x4.mul(s, z), r, r));
   const c = polynomial(k, z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
   const even = k.vec(madd(f32x4.mul(c, z), z, nmadd(z, k.f(0.5), k.f(1))));
-  const whole = i32x4.relaxedTruncF32x4S(n);
-  const quadrant = k.vec(name === "sin" ? whole : i32x4.add(whole, k.i(1)));
+  const quadrant = k.vec(name === "sin" ? n : i32x4.add(n, k.i(1)));
   const swap = i32x4.eq(v128.and(quadrant, k.i(1)), k.i(1));
   const sign = i32x4.shl(v128.and(quadrant, k.i(2)), i32.const(30));
   const out = k.run.local("v128");
@@ -206,17 +225,6 @@ export function power64(k: Kit): (x: Code, y: Code) => Code {
   return (x, y) => call(f, x, y);
 }
 
-/** Low (0) or high (1) two lanes of a float32 vector as float64. */
-const widen = (x: Code, part: 0 | 1): Code =>
-  f64x2.promoteLowF32x4(part === 0 ? x : i32x4.shuffle(x, x, [2, 3, 2, 3]));
-
-const narrow = (low: Code, high: Code): Code =>
-  i8x16.shuffle(
-    f32x4.demoteF64x2Zero(low),
-    f32x4.demoteF64x2Zero(high),
-    [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23],
-  );
-
 // atanh(t) / t = 1 + t^2/3 + t^4/5 + ..., |t| <= 0.1716, to 1e-13.
 const atanhSeries = [1 / 17, 1 / 15, 1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1];
 
@@ -227,17 +235,17 @@ export function pow(k: Kit, x: Code, y: Code): Code {
   const m = k.vec(i32x4.add(v128.and(bits, k.i(0x007fffff)), k.i(0x3f3504f3)));
   const parts = ([0, 1] as const).map((part) => {
     const w = k.vec(widen(m, part));
-    const one = f64x2.const(1);
+    const one = k.d(1);
     const t = k.vec(f64x2.div(f64x2.sub(w, one), f64x2.add(w, one)));
     const z = k.vec(f64x2.mul(t, t));
-    let s = f64x2.const(atanhSeries[0]);
+    let s = k.d(atanhSeries[0]);
     for (const c of atanhSeries.slice(1)) {
-      s = k.vec(f64x2.add(f64x2.mul(s, z), f64x2.const(c)));
+      s = k.vec(f64x2.add(f64x2.mul(s, z), k.d(c)));
     }
     const lanes = part === 0 ? exponent : i32x4.shuffle(exponent, exponent, [2, 3, 2, 3]);
     const log2 = f64x2.add(
       f64x2.convertLowI32x4S(lanes),
-      f64x2.mul(f64x2.mul(s, t), f64x2.const(2 * Math.LOG2E)),
+      f64x2.mul(f64x2.mul(s, t), k.d(2 * Math.LOG2E)),
     );
     return k.vec(f64x2.mul(log2, widen(y, part)));
   });
