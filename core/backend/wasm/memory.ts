@@ -70,6 +70,7 @@ export class WasmMemory {
   #ranges: [number, number][] = [];
 
   /**
+   * Reserves the address space; pages are committed as they are used.
    * @param stats Counters to keep; only `bytesAlive` and `bytesPeak` are written
    * @param maxBytes Upper bound of the address space, for tests
    */

@@ -40,23 +40,31 @@ export const MAX_CHUNKS = 255;
 
 /** Chunks of one function, ready to run: made once, run many times. */
 export interface Job {
+  /** What runs. */
   readonly fn: WasmFunction;
-  /** Bytes of the module, and which of its exports `fn` is. */
+  /** The module of `fn`. */
   readonly module: WasmCode;
+  /** Which of its exports `fn` is. */
   readonly exportIndex: number;
   /** Arguments of all chunks, one after the other. */
   readonly args: Int32Array;
+  /** Arguments of one chunk. */
   readonly argCount: number;
+  /** Number of chunks, at most {@linkcode MAX_CHUNKS}. */
   readonly chunks: number;
   /** Position of the argument that gets the running thread's scratch address, or -1. */
   readonly scratchSlot: number;
+  /** Address of the first thread's scratch memory. */
   readonly scratchBase: number;
+  /** Bytes from one thread's scratch memory to the next. */
   readonly scratchStride: number;
 }
 
 /** A module that workers can load; `entry` is where its bytes lie once they were published. */
 export interface WasmCode {
+  /** The module in binary form. */
   readonly bytes: Uint8Array;
+  /** Address of the published bytes. */
   entry?: number;
 }
 
@@ -89,6 +97,7 @@ export class Pool {
   #scratchStride = 0;
 
   /**
+   * Starts no thread yet.
    * @param memory The memory that jobs work in
    * @param threads Threads in all, this one included
    * @param mathNames Names of the `Math` functions that modules import

@@ -1,50 +1,221 @@
-/** Routines (plain). */
-import type { Buffer, RoutineCall, Routines } from "../../device.ts";
-import { codecs, dtypes, roundTo } from "../../dtype.ts";
+/** The named routines: matrix products by the system's BLAS, packed kernels or plain loops, and collectives. */
+import { type Blas, ffiGranted, openBlas } from "@pta/ffi";
+import { log } from "../../debug.ts";
+import type { Buffer, Launch, RoutineCall, RoutineLaunch, Routines } from "../../device.ts";
+import { dtypes } from "../../dtype.ts";
+import { env } from "../../env.ts";
 import { allReduce } from "../collective.ts";
+import { elements } from "./element.ts";
+import { type GemmModule, gemmModule } from "./gemm.ts";
+import { bindCall } from "./launch.ts";
+import { outerOffsets, type Product, readProduct } from "./matmul.ts";
 import type { WasmMemory } from "./memory.ts";
-import type { Pool } from "./pool.ts";
-/** Options. */
+import { plainProduct } from "./plain_matmul.ts";
+import { makeJob, type Pool, type WasmCode, type WasmFunction } from "./pool.ts";
+import { chooseTile, fusedMultiplyAdd, type TileName, tiles, turbo } from "./tiles.ts";
+
+/** Options of the routines; each defaults to its environment variable. */
 export interface RoutineOptions {
+  /** `auto`, `off` or a path; `PTA_BLAS`. */
   readonly blas?: string;
+  /** Tile of all packed products, for tests. */
+  readonly tile?: TileName;
+  /** Fused multiply-add; `PTA_FMA`. */
+  readonly fused?: boolean;
 }
-/** Plain routines. */
-export function makeRoutines(memory: WasmMemory, _pool: Pool, _o: RoutineOptions): Routines {
+
+type Packed = "float32" | "float64";
+
+/** Multiplications below which a call into the BLAS costs more than it saves. */
+const BLAS_WORK = 1 << 13;
+/** Multiplications below which a product stays on one thread: about 20 microseconds. */
+const PARALLEL_WORK = 1 << 19;
+
+interface Kernel {
+  readonly module: GemmModule;
+  readonly code: WasmCode;
+  readonly run: WasmFunction;
+}
+
+/** A product with the addresses of its buffers. */
+interface Bound {
+  readonly product: Product;
+  readonly dtype: Packed;
+  readonly accumulate: boolean;
+  /** Addresses of A, B and C in bytes. */
+  readonly at: readonly [number, number, number];
+}
+
+/** Matrix products over one memory. */
+class Products {
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #wide = turbo();
+  readonly #fused: boolean;
+  #blas: Blas | undefined;
+  #base: Deno.PointerObject | undefined;
+
+  constructor(readonly memory: WasmMemory, readonly pool: Pool, readonly options: RoutineOptions) {
+    this.#fused = options.fused ?? fusedMultiplyAdd();
+    const wanted = options.blas ?? env("PTA_BLAS") ?? "auto";
+    if (wanted === "off" || (wanted === "auto" && !ffiGranted())) return;
+    try {
+      this.#blas = openBlas(wanted === "auto" ? undefined : wanted);
+      this.#blas.setThreads(pool.threads);
+      this.#base = Deno.UnsafePointer.of(memory.u8 as unknown as BufferSource) as Deno.PointerObject;
+      log(1, `matrix products by ${this.#blas.path}`);
+    } catch (error) {
+      // A path that somebody named must work; a library that happens to be missing is no error.
+      if (wanted !== "auto") throw error;
+      log(1, "matrix products by the embedded kernels: no BLAS was found");
+    }
+  }
+
+  bind(call: RoutineCall<"matmul">, buffers: readonly Buffer[]): Launch {
+    const { dtype } = call.operands[2], { accumulate } = call.params;
+    const product = readProduct(call.operands);
+    if ((dtype !== "float32" && dtype !== "float64") || product.c.colStride !== 1) {
+      return plainProduct(call, buffers, this.memory);
+    }
+    const [a, b, c] = buffers.map((x) => this.memory.address(x));
+    const at = product.first === 0 ? [a, b, c] as const : [b, a, c] as const;
+    const bound: Bound = { product, dtype, accumulate, at };
+    return this.#byBlas(bound) ?? this.#packed(bound);
+  }
+
+  #byBlas({ product: p, dtype, accumulate, at }: Bound): Launch | undefined {
+    const blas = this.#blas, base = this.#base;
+    if (blas === undefined || base === undefined || p.m * p.n * p.k < BLAS_WORK) return undefined;
+    const layout = (rows: number, columns: number, m: Product["a"]) =>
+      m.colStride === 1 && m.rowStride >= Math.max(1, columns)
+        ? { transposed: false, leading: m.rowStride }
+        : m.rowStride === 1 && m.colStride >= Math.max(1, rows)
+        ? { transposed: true, leading: m.colStride }
+        : undefined;
+    const a = layout(p.m, p.k, p.a), b = layout(p.k, p.n, p.b);
+    if (a === undefined || b === undefined || p.c.rowStride < p.n) return undefined;
+    const { bytes } = dtypes[dtype], last = p.batch.at(-1);
+    const pointer = (which: number, offset: number) =>
+      Deno.UnsafePointer.offset(base, at[which] + offset * bytes) as Deno.PointerObject;
+    const calls = outerOffsets(p).flatMap((o) =>
+      Array.from({ length: last?.count ?? 1 }, (_, i) =>
+        blas.prepare({
+          dtype,
+          m: p.m,
+          n: p.n,
+          k: p.k,
+          a: { ...a, pointer: pointer(0, o.a + i * (last?.a ?? 0)) },
+          b: { ...b, pointer: pointer(1, o.b + i * (last?.b ?? 0)) },
+          c: { leading: p.c.rowStride, pointer: pointer(2, o.c + i * (last?.c ?? 0)) },
+          accumulate,
+        }))
+    );
+    return inOrder(calls);
+  }
+
+  #kernel(dtype: Packed, tile: TileName): Kernel {
+    const key = `${dtype} ${tile}`;
+    let kernel = this.#kernels.get(key);
+    if (kernel === undefined) {
+      const element = elements[dtype];
+      const module = gemmModule({ element, tile: tiles[tile], fused: this.#fused });
+      const imports = { e: { m: this.memory.memory } };
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(module.bytes), imports);
+      const run = instance.exports.gemm as WasmFunction;
+      this.#kernels.set(key, kernel = { module, code: { bytes: module.bytes }, run });
+    }
+    return kernel;
+  }
+
+  #packed(bound: Bound): Launch {
+    const { product: p, dtype, accumulate, at } = bound, { bytes, lanes } = elements[dtype];
+    const tile = this.options.tile ?? chooseTile(p.n, lanes, this.#wide);
+    const { module, code, run } = this.#kernel(dtype, tile);
+    const { base, stride } = this.pool.scratch(module.workBytes);
+    const last = p.batch.at(-1) ?? { count: 1, a: 0, b: 0, c: 0 };
+    /** Arguments for `m` rows and `n` columns from (`row`, `column`) of `count` products from number `first`. */
+    const args = (
+      o: { a: number; b: number; c: number },
+      { row = 0, column = 0, m = p.m, n = p.n, first = 0, count = last.count },
+    ): number[] => [
+      m,
+      n,
+      p.k,
+      at[0] + bytes * (o.a + first * last.a + row * p.a.rowStride),
+      p.a.rowStride,
+      p.a.colStride,
+      at[1] + bytes * (o.b + first * last.b + column * p.b.colStride),
+      p.b.rowStride,
+      p.b.colStride,
+      at[2] + bytes * (o.c + first * last.c + row * p.c.rowStride + column),
+      p.c.rowStride,
+      accumulate ? 1 : 0,
+      base,
+      count,
+      last.a,
+      last.b,
+      last.c,
+    ];
+    const parts = this.#split(p, last.count, tiles[tile], lanes);
+    const calls = outerOffsets(p).map((o): Launch => {
+      if (parts.length === 1) return bindCall(run, args(o, {}));
+      const chunks = parts.map((part) => args(o, part));
+      const job = makeJob({ fn: run, module: code, exportIndex: 0 }, chunks, { slot: 12, base, stride });
+      return () => this.pool.run(job);
+    });
+    return inOrder(calls);
+  }
+
+  /** How a product is shared among threads: by products of a batch, else by rows or columns, in whole tiles. */
+  #split(p: Product, count: number, tile: { rows: number; vectors: number }, lanes: number): {
+    row?: number;
+    column?: number;
+    m?: number;
+    n?: number;
+    first?: number;
+    count?: number;
+  }[] {
+    const threads = this.pool.threads, work = p.m * p.n * p.k * count;
+    if (threads < 2 || work < PARALLEL_WORK) return [{}];
+    const chunks = threads * (work > 8 * PARALLEL_WORK ? 2 : 1);
+    const spans = (size: number, grain: number) => {
+      const step = Math.ceil(size / chunks / grain) * grain;
+      return Array.from(
+        { length: Math.ceil(size / step) },
+        (_, i) => ({ from: i * step, length: Math.min(step, size - i * step) }),
+      );
+    };
+    if (count >= threads) return spans(count, 1).map((s) => ({ first: s.from, count: s.length }));
+    return p.m >= p.n
+      ? spans(p.m, tile.rows).map((s) => ({ row: s.from, m: s.length }))
+      : spans(p.n, tile.vectors * lanes).map((s) => ({ column: s.from, n: s.length }));
+  }
+}
+
+/** Runs calls one after the other. */
+function inOrder(calls: readonly Launch[]): Launch {
+  if (calls.length === 1) return calls[0];
+  return () => {
+    for (let i = 0; i < calls.length; i++) calls[i]();
+  };
+}
+
+/** The routines over a memory and its threads. */
+export function makeRoutines(
+  memory: WasmMemory,
+  pool: Pool,
+  options: RoutineOptions = {},
+): Routines {
+  let products: Products | undefined;
   return {
-    matmul: (call: RoutineCall<"matmul">, buffers: readonly Buffer[]) => ({
-      start: () => {
-        const [a, b, c] = call.operands;
-        const [A, B, C] = buffers.map((x) => memory.view(x.dtype) as Float32Array);
-        const [pa, pb, pc] = buffers.map((x) => memory.address(x) / dtypes[x.dtype].bytes);
-        const d = a.dtype, { decode, encode } = codecs[d];
-        const r = c.shape.length, [M, N] = c.shape.slice(-2), K = a.shape[r - 1];
-        const batch = c.shape.slice(0, -2).reduce((x, y) => x * y, 1);
-        for (let q = 0; q < batch; q++) {
-          let oa = pa + a.offset, ob = pb + b.offset, oc = pc + c.offset;
-          for (let t = r - 3, z = q; t >= 0; t--) {
-            const i = z % c.shape[t];
-            z = Math.floor(z / c.shape[t]);
-            oa += i * a.strides[t];
-            ob += i * b.strides[t];
-            oc += i * c.strides[t];
-          }
-          for (let i = 0; i < M; i++) {
-            for (let j = 0; j < N; j++) {
-              let s = 0;
-              for (let k = 0; k < K; k++) {
-                s += decode(A[oa + i * a.strides[r - 2] + k * a.strides[r - 1]]) *
-                  decode(B[ob + k * b.strides[r - 2] + j * b.strides[r - 1]]);
-              }
-              const at = oc + i * c.strides[r - 2] + j * c.strides[r - 1];
-              (C as unknown as Record<number, number | bigint>)[at] = encode(roundTo(d, s));
-            }
-          }
-        }
-      },
+    matmul: (call, buffers): RoutineLaunch => ({
+      start: (products ??= new Products(memory, pool, options)).bind(call, buffers),
     }),
-    allReduce: (call, buffers) => {
-      const [x] = buffers, at = memory.address(x) / dtypes[x.dtype].bytes;
-      return allReduce(call, { read: () => (memory.view(x.dtype) as Float32Array).subarray(at, at + x.length) });
+    allReduce: (call, buffers): RoutineLaunch => {
+      const [x] = buffers, { dtype, length } = x;
+      const at = memory.address(x) / dtypes[dtype].bytes;
+      return allReduce(call, {
+        read: () => (memory.view(dtype) as Float32Array).subarray(at, at + length),
+      });
     },
   };
 }

@@ -1,0 +1,57 @@
+/** Register tiles of the packed matrix product, and which of them to use here. */
+import { env } from "../../env.ts";
+
+/** How the micro-kernel holds a piece of the output in vector registers. */
+export interface Tile {
+  /** Rows of the output. */
+  readonly rows: number;
+  /** Columns, in vectors of 16 bytes. */
+  readonly vectors: number;
+  /** Steps along the inner dimension in one turn of the loop; a power of two. */
+  readonly unroll: number;
+  /**
+   * How values of A get into all lanes: `splat` by a load with a constant offset, `address` by a load from a computed
+   * address, `shuffle` out of one vector load.
+   */
+  readonly load: "splat" | "address" | "shuffle";
+}
+
+/**
+ * The tiles that are worth having. V8 keeps 15 vectors in registers on x64, so 8 to 12 accumulators is the most; every load costs a
+ * bounds check, so a tile is judged by its loads for each multiply-add too. With V8's wide vectors two vectors share a register.
+ */
+export const tiles = {
+  /** Fastest for large products. */
+  main: { rows: 6, vectors: 2, unroll: 4, load: "address" },
+  /** Fewest padded columns: for outputs of 1 to 4, 9 to 12, ... columns. */
+  narrow: { rows: 8, vectors: 1, unroll: 4, load: "shuffle" },
+  /** Rows and columns alike; few loads. */
+  square: { rows: 4, vectors: 2, unroll: 4, load: "shuffle" },
+  /** For two rows. */
+  flat: { rows: 2, vectors: 4, unroll: 4, load: "shuffle" },
+  /** Two registers of eight values by four rows, when V8 joins vectors. */
+  wide: { rows: 4, vectors: 4, unroll: 4, load: "splat" },
+} as const satisfies Record<string, Tile>;
+
+/** Name of a tile. */
+export type TileName = keyof typeof tiles;
+
+/**
+ * Whether V8 runs with the flags that join vectors: they cannot be seen from inside, so whoever sets them also sets `PTA_TURBO=1`
+ * (or used the variable that Deno reads).
+ */
+export function turbo(): boolean {
+  return env("PTA_TURBO") === "1" || (env("DENO_V8_FLAGS") ?? "").includes("wasm-revectorize");
+}
+
+/** The tile for products with `columns` columns of `lanes`-wide vectors. */
+export function chooseTile(columns: number, lanes: number, wide: boolean): TileName {
+  if (wide) return "wide";
+  const odd = Math.ceil(columns / lanes) % 2 === 1;
+  return odd && columns <= 8 * lanes ? "narrow" : "main";
+}
+
+/** Whether products use fused multiply-add; `PTA_FMA=0` gives the same bits on machines with and without it. */
+export function fusedMultiplyAdd(): boolean {
+  return env("PTA_FMA") !== "0";
+}
