@@ -20,7 +20,9 @@ export type GradientRule = (gradient: Node, output: Node) => readonly (Node | un
 
 /** A strided view and how it came about: `parent` may itself be a view. */
 export interface ViewArg extends View {
+  /** How it came about. */
   readonly movement: Movement;
+  /** What was moved. */
   readonly parent: Node;
 }
 
@@ -58,12 +60,19 @@ export type NodeKind = keyof NodeArgs;
 
 /** A node of one kind. */
 export interface NodeOf<K extends NodeKind> {
+  /** Larger than that of every source. */
   readonly id: number;
+  /** What it computes. */
   readonly kind: K;
+  /** What the kind needs to know beside the sources. */
   readonly arg: NodeArgs[K];
+  /** What it is computed from. */
   readonly src: readonly Node[];
+  /** Sizes of the dimensions. */
   readonly shape: Shape;
+  /** Dtype of the elements. */
   readonly dtype: DType;
+  /** Name of the device. */
   readonly device: string;
   /** Whether a gradient may be asked for through this node. */
   readonly needsGrad: boolean;

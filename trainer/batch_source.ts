@@ -14,8 +14,8 @@ export interface BatchLoader {
 }
 
 const iterate = (loader: BatchLoader): AsyncIterator<Batch> | Iterator<Batch> => {
-  const open = loader[Symbol.asyncIterator] ?? loader[Symbol.iterator];
-  if (open !== undefined) return open.call(loader);
+  const iterator = loader[Symbol.asyncIterator]?.() ?? loader[Symbol.iterator]?.();
+  if (iterator !== undefined) return iterator;
   throw new TypeError("Cannot iterate over the data loader: it has no iterator");
 };
 

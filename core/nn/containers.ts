@@ -6,12 +6,14 @@ import { Module } from "./module.ts";
 export abstract class NumberedModules<M extends Module> extends Module {
   readonly #items: M[];
 
+  /** Checks and keeps the modules. */
   constructor(items: readonly M[]) {
     super();
     items.forEach(checkModule);
     this.#items = [...items];
   }
 
+  /** The fields of a module, and the children by number. */
   protected override fields(): [string, unknown][] {
     return [...super.fields(), ...this.#items.map((m, i): [string, unknown] => [`${i}`, m])];
   }

@@ -30,6 +30,7 @@ export interface CrossEntropyLossOptions extends NLLLossOptions {
   readonly labelSmoothing?: number;
 }
 
+/** What losses of classes share. */
 export abstract class ClassLoss extends Module {
   /** `[C]`: factor of each class. */
   readonly weight: Tensor | undefined;
@@ -38,6 +39,7 @@ export abstract class ClassLoss extends Module {
   /** How the losses become one number. */
   readonly reduction: Reduction;
 
+  /** Checks and keeps the options. */
   constructor(options: NLLLossOptions) {
     super();
     this.weight = options.weight && this.registerBuffer("weight", options.weight);
@@ -45,6 +47,7 @@ export abstract class ClassLoss extends Module {
     this.reduction = checkReduction(options.reduction ?? "mean");
   }
 
+  /** How the losses are reduced, for printing. */
   override extraRepr(): string {
     return `reduction=${this.reduction}`;
   }

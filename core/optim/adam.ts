@@ -22,6 +22,7 @@ export abstract class AdamBase extends Optimizer<AdamOptions> {
   protected abstract readonly isDecoupled: boolean;
   readonly #counts: Map<Tensor, StepCount> = new Map();
 
+  /** `decay` is the weight decay when none is given. */
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions>, decay: number) {
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = decay, amsgrad = false } =
       options;
@@ -32,6 +33,7 @@ export abstract class AdamBase extends Optimizer<AdamOptions> {
     });
   }
 
+  /** The changes of one step. */
   protected override update(group: ParamGroup<AdamOptions>, params: readonly Tensor[]): Tensor[] {
     const { betas: [beta1, beta2], eps, weightDecay, amsgrad } = group.options;
     const changed: Tensor[] = [];
@@ -90,6 +92,7 @@ export abstract class AdamBase extends Optimizer<AdamOptions> {
     return found;
   }
 
+  /** Counts steps on from the loaded state. */
   protected override stateLoaded(): void {
     this.#counts.clear();
     for (const group of this.paramGroups) {

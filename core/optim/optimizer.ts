@@ -56,11 +56,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
     if (items.length === 0) {
       throw new TypeError(`Cannot make ${this.name} of an empty parameter list`);
     }
-    const isGrouped = !(items[0] instanceof Tensor);
-    const groups = isGrouped
-      ? items as ParamGroupInput<O>[]
-      : [{ params: items } as ParamGroupInput<O>];
-    for (const group of groups) this.addParamGroup(group);
+    const groups = items[0] instanceof Tensor ? [{ params: items as Tensor[] }] : items;
+    for (const group of groups) this.addParamGroup(group as ParamGroupInput<O>);
   }
 
   /** Name for people. */

@@ -53,6 +53,7 @@ export abstract class LinalgTensor extends ReduceTensor {
     );
   }
 
+  /** Without the sizes of 1 that a 1-D operand was given. */
   private dropped(out: Tensor, x: Tensor): Tensor {
     const rows = this.ndim === 1 ? out.squeeze(-2) : out;
     return x.ndim === 1 ? rows.squeeze(-1) : rows;
@@ -83,6 +84,9 @@ export abstract class LinalgTensor extends ReduceTensor {
   }
   /** Outer product of two vectors. */
   outer(x: Tensor): Tensor {
+    if (this.ndim !== 1 || x.ndim !== 1) {
+      throw new TypeError(`Cannot outer ${shapeText(this.shape)} with ${shapeText(x.shape)}: both must be 1-D`);
+    }
     return this.unsqueeze(1).mul(x.unsqueeze(0));
   }
 

@@ -14,7 +14,8 @@ import { copyNode, expandNode, viewNode, viewParts, wrap } from "./base.ts";
 import { PointwiseTensor } from "./pointwise.ts";
 import type { Tensor } from "./tensor.ts";
 
-type ShapeArgs = readonly number[] | readonly [Shape];
+/** A shape or dimensions, as numbers or as one array. */
+export type ShapeArgs = readonly number[] | readonly [Shape];
 
 const asShape = (args: ShapeArgs): Shape => Array.isArray(args[0]) ? args[0] : args as Shape;
 
@@ -109,7 +110,9 @@ export abstract class MovementTensor extends PointwiseTensor {
     const to = asked.map((s, d) => s === -1 && d >= lead ? this.shape[d - lead] : s);
     const fits = lead >= 0 && this.shape.every((s, d) => s === to[d + lead] || s === 1);
     if (!fits || to.some((s) => s < 0)) {
-      throw new TypeError(`Cannot expand ${shapeText(this.shape)} to ${shapeText(asked)}`);
+      throw new TypeError(
+        `Cannot expand ${shapeText(this.shape)} to ${shapeText(asked)}: only sizes of 1 can grow`,
+      );
     }
     return wrap(expandNode(this.node, to));
   }
@@ -147,6 +150,9 @@ export abstract class MovementTensor extends PointwiseTensor {
   /** Elements `start, start + step, ...` below `end` of a dimension; negative bounds count from the end. */
   slice(dim: number, start = 0, end = Infinity, step = 1): Tensor {
     const d = normalizeDim(dim, this.ndim, "slice"), size = this.shape[d];
+    if ([start, end].some((x) => Number.isFinite(x) && !Number.isInteger(x))) {
+      throw new RangeError(`Cannot slice from ${start} to ${end}: bounds are whole numbers`);
+    }
     if (!Number.isInteger(step) || step < 1) {
       throw new RangeError(`Cannot slice with step ${step}: it must be 1 or more; use flip to reverse`);
     }
@@ -181,12 +187,18 @@ export abstract class MovementTensor extends PointwiseTensor {
   /** At most `chunks` equal pieces along a dimension; the last may be smaller. */
   chunk(chunks: number, dim = 0): Tensor[] {
     const d = normalizeDim(dim, this.ndim, "chunk");
+    if (!Number.isInteger(chunks) || chunks < 1) {
+      throw new RangeError(`Cannot chunk into ${chunks} pieces: at least 1 is needed`);
+    }
     return this.split(Math.max(1, Math.ceil(this.shape[d] / chunks)), d);
   }
 
   /** Pieces of the given size (the last may be smaller) or sizes along a dimension. */
   split(sizes: number | Shape, dim = 0): Tensor[] {
     const d = normalizeDim(dim, this.ndim, "split"), total = this.shape[d];
+    if (typeof sizes === "number" && (!Number.isInteger(sizes) || sizes < 1)) {
+      throw new RangeError(`Cannot split into pieces of ${sizes}: a size of at least 1 is needed`);
+    }
     const list = typeof sizes === "number"
       ? Array.from(
         { length: Math.max(1, Math.ceil(total / sizes)) },
@@ -239,6 +251,11 @@ export abstract class MovementTensor extends PointwiseTensor {
     const starts = this.shape.map(() => 0), shape = [...this.shape];
     for (let i = 0; i < widths.length; i += 2) {
       const d = this.ndim - 1 - i / 2, [before, after] = [widths[i], widths[i + 1]];
+      if (Math.max(0, -before) + Math.max(0, -after) > this.shape[d]) {
+        throw new RangeError(
+          `Cannot pad dim ${d} of ${shapeText(this.shape)} by ${before} and ${after}: that cuts more than it has`,
+        );
+      }
       core = core.slice(d, Math.max(0, -before), core.shape[d] - Math.max(0, -after));
       starts[d] = Math.max(0, before);
       shape[d] = core.shape[d] + Math.max(0, before) + Math.max(0, after);
@@ -308,6 +325,7 @@ export abstract class MovementTensor extends PointwiseTensor {
     );
   }
 
+  /** An index must be an integer and within the sizes of the other dimensions. */
   private checkIndex(action: string, index: Tensor, dim: number): void {
     if (index.dtype !== "int32" && index.dtype !== "int64") {
       throw new TypeError(`Cannot ${action} by a ${index.dtype} index: int32 or int64 is needed`);

@@ -34,12 +34,14 @@ export function reduceNode(op: ReduceOp, node: Node, dims: readonly number[]): N
 
 /** Operations over whole dimensions. */
 export abstract class ReduceTensor extends MovementTensor {
+  /** One reduction over `dims`, computed in `dtype`. */
   private reduced(op: ReduceOp, dims: Dims, keepdim: boolean, dtype: DType): Tensor {
     const list = normalizeDims(dims, this.ndim, op);
     const out = wrap(reduceNode(op, castNode(this.node, dtype), list));
     return keepdim ? out : out.reshape(this.shape.filter((_, d) => !list.includes(d)));
   }
 
+  /** Reductions without a neutral element need at least one. */
   private some(what: string, dims: Dims): void {
     const list = normalizeDims(dims, this.ndim, what);
     if (list.some((d) => this.shape[d] === 0)) {
@@ -98,6 +100,7 @@ export abstract class ReduceTensor extends MovementTensor {
     return this.bool().sum(dims);
   }
 
+  /** Place of the extreme element, int64. */
   private position(op: "max" | "min", dim: number | undefined, keepdim: boolean): Tensor {
     if (dim === undefined) {
       const flat = wrap(this.node).reshape(-1).position(op, 0, false);
@@ -164,6 +167,7 @@ export abstract class ReduceTensor extends MovementTensor {
     return shifted.sub(shifted.exp().sum(d, true).log());
   }
 
+  /** This; a dtype without fractions has no softmax. */
   private floating(): Tensor {
     if (!isFloat(this.dtype)) {
       throw new TypeError(`Cannot take the softmax of ${this.dtype}: cast to a float dtype first`);
