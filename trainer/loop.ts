@@ -11,8 +11,8 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
   try {
     await t.trainingRunStart();
     await t.emit("onTrainingRunStart", {});
-    for (let epoch = 0; epoch < t.runConfig.numEpochs && !isFinished(t); epoch++) {
-      await runTrainEpoch(t, steps, epoch);
+    for (let i = 0; i < t.runConfig.numEpochs && !isFinished(t); i++) {
+      await runTrainEpoch(t, steps);
       if (t.evalDataLoader !== undefined) await runEvalEpoch(t, steps, "eval_loss_epoch");
       await t.trainingRunEpochEnd();
       await t.emit("onTrainingRunEpochEnd", {});
@@ -31,14 +31,15 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
 
 const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps ?? Infinity);
 
-async function runTrainEpoch(t: Trainer, steps: StepRunner, epoch: number): Promise<void> {
+async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
   const { gradientAccumulationSteps: window, numTrainBatchesPerEpoch: length } = t.runConfig;
   await t.trainEpochStart();
   t.lossTracker.reset();
   await t.emit("onTrainEpochStart", {});
   steps.startEpoch();
   await using batches = new BatchSource(t.trainDataLoader!, {
-    epoch,
+    // Runs that go on with a history go on with its orders too.
+    epoch: t.runHistory.currentEpoch - 1,
     length,
     fills: t.runConfig.isDistributed,
   });

@@ -271,11 +271,14 @@ export class Trainer extends TrainerServices {
     options: Partial<data.DataLoaderOptions>,
   ): BatchLoader {
     const { rank, worldSize } = this.runConfig;
-    const seed = this.#seed ?? 0;
-    const defaults = worldSize > 1
-      ? { sampler: new data.DistributedSampler(dataset, { rank, worldSize, shuffle, seed }) }
-      : { shuffle, seed };
-    return new data.DataLoader(dataset, { batchSize, ...defaults, ...options });
+    const { shuffle: wanted = shuffle, seed = this.#seed ?? 0, ...rest } = options;
+    if (rest.batchSampler !== undefined) return new data.DataLoader(dataset, rest);
+    const order = rest.sampler !== undefined ? {} : worldSize > 1
+      ? {
+        sampler: new data.DistributedSampler(dataset, { rank, worldSize, shuffle: wanted, seed }),
+      }
+      : { shuffle: wanted, seed };
+    return new data.DataLoader(dataset, { batchSize, ...order, ...rest });
   }
 
   async #withSteps(body: (steps: StepRunner) => Promise<void>): Promise<void> {

@@ -34,7 +34,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
     },
     onTrainingRunEpochEnd: ({ runHistory }) => {
       const { value, isBetter } = watched(runHistory, watchMetric, options.direction);
-      if (best === undefined || (isBetter(value, best) && Math.abs(value - best) > threshold)) {
+      if (best === undefined || (isBetter(value, best) && !(Math.abs(value - best) <= threshold))) {
         [best, epochsWithout] = [value, 0];
         return;
       }
