@@ -169,6 +169,10 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
   };
 
   const run = (...args: A): R => {
+    const odd = args.find((a) => !(a instanceof Tensor));
+    if (odd !== undefined) {
+      throw new TypeError(`Cannot capture a step of ${String(odd)}: its arguments must be tensors`);
+    }
     if (reason !== undefined) return plain(args);
     const key = args.map((a) => `${a.device} ${a.dtype} ${shapeText(a.shape)}`).join(";");
     const state = seen.get(key);

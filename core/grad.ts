@@ -149,6 +149,9 @@ onScopeEnd(() => {
   settlePending();
 });
 
+const noHistory = "Cannot differentiate a tensor that does not require gradients: " +
+  "no input of it has requiresGrad, or it was made under noGrad";
+
 /** See `Tensor.backward`. */
 export function backward(
   output: Tensor,
@@ -156,9 +159,7 @@ export function backward(
   options: { createGraph?: boolean },
 ): void {
   if (!output.requiresGrad) {
-    throw new Error(
-      "Cannot differentiate a tensor that does not require gradients: no input of it has requiresGrad, or it was made under noGrad",
-    );
+    throw new Error(noHistory);
   }
   const root = output.node, createGraph = options.createGraph ?? false;
   const gradients = walk([root], [seedOf(output, gradient)], createGraph);
@@ -183,6 +184,7 @@ export function backward(
  * @param inputs Tensors the outputs were computed from
  * @returns One gradient for each input; zeros where an input has no influence
  * @throws {TypeError} When an output is no scalar and has no gradient given
+ * @throws {Error} When no output requires gradients
  */
 export function grad(
   outputs: Tensor | readonly Tensor[],
@@ -190,6 +192,7 @@ export function grad(
   options: { gradOutputs?: readonly Tensor[]; createGraph?: boolean } = {},
 ): Tensor[] {
   const list = Array.isArray(outputs) ? outputs as readonly Tensor[] : [outputs as Tensor];
+  if (!list.some((o) => o.requiresGrad)) throw new Error(noHistory);
   const seeds = list.map((o, i) => seedOf(o, options.gradOutputs?.[i]));
   const gradients = walk(list.map((o) => o.node), seeds, options.createGraph ?? false);
   return inputs.map((input) => {

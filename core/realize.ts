@@ -157,9 +157,10 @@ export function realizeNodes(nodes: readonly Node[]): void {
     for (const device of new Set(roots.map((r) => r.device))) {
       run(roots.filter((r) => r.device === device));
     }
-    settled();
   } finally {
     setGradEnabled(grad);
+    // Also after an error: a value that cannot be computed must not spoil every later run.
+    settled();
   }
 }
 

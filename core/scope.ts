@@ -27,13 +27,16 @@ export class Scope implements Disposable {
     if (current !== this) {
       throw new Error("Cannot end this step scope: one opened inside it has not ended");
     }
-    for (const hook of beforeEnd) hook();
-    current = this.#outer;
-    for (const storage of this.#owned) {
-      if (storage.kept) storage.leaveToCollector();
-      else storage.free();
+    try {
+      for (const hook of beforeEnd) hook();
+    } finally {
+      current = this.#outer;
+      for (const storage of this.#owned) {
+        if (storage.kept) storage.leaveToCollector();
+        else storage.free();
+      }
+      this.#owned.clear();
     }
-    this.#owned.clear();
   }
 }
 

@@ -402,7 +402,6 @@ export const exceptions: Readonly<Record<string, string>> = {
   binary: "internal",
   viewed: "internal",
   operand: "internal",
-  eqFalse: "internal",
   realizeLeaf: "internal",
   checkIndex: "internal",
   reduced: "internal",

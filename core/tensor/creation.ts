@@ -29,7 +29,6 @@ function finish(node: Node, options: TensorOptions): Tensor {
 }
 
 function flattenData(data: NestedData): { flat: (number | boolean | bigint)[]; shape: number[] } {
-  if (!Array.isArray(data)) return { flat: [data as number], shape: [] };
   const flat: (number | boolean | bigint)[] = [], shape: number[] = [];
   const walk = (x: NestedData, depth: number): void => {
     const nested = Array.isArray(x);
@@ -38,7 +37,8 @@ function flattenData(data: NestedData): { flat: (number | boolean | bigint)[]; s
       throw new TypeError(`Cannot make a tensor of ragged arrays: rows differ at depth ${depth}`);
     }
     if (nested) for (const item of x as readonly NestedData[]) walk(item, depth + 1);
-    else flat.push(x as number);
+    else if (typeof x === "number" || typeof x === "boolean" || typeof x === "bigint") flat.push(x);
+    else throw new TypeError(`Cannot make a tensor of ${String(x)}: numbers, booleans or bigints are needed`);
   };
   walk(data, 0);
   return { flat, shape };
@@ -136,9 +136,12 @@ export function arange(
 
 /** `count` evenly spaced numbers from `start` to `end`, both included. */
 export function linspace(start: number, end: number, count: number, options: TensorOptions = {}): Tensor {
+  if (!Number.isInteger(count) || count < 0) {
+    throw new RangeError(`Cannot make ${count} evenly spaced numbers: the count is whole and not negative`);
+  }
   const step = count > 1 ? (end - start) / (count - 1) : 0;
-  const ramp = arange(0, count, 1, { ...options, dtype: options.dtype ?? "float32" });
-  return ramp.mul(step).add(start);
+  const { dtype = "float32", device } = options;
+  return finish(arange(0, count, 1, { dtype, device }).mul(step).add(start).node, options);
 }
 
 /** The n x m matrix (m = n by default) with ones on its diagonal. */

@@ -19,6 +19,9 @@ export abstract class PointwiseTensor extends TensorBase {
   }
   /** `this - alpha * x`. */
   sub(x: Numeric, options: { alpha?: number } = {}): Tensor {
+    if (this.dtype === "bool" && typeof x !== "number" && x.dtype === "bool") {
+      throw new TypeError("Cannot subtract bool tensors: use bitwiseXor");
+    }
     return this.binary("sub", scaled(x, options.alpha), "subtract");
   }
   /** `this * x`. */
@@ -85,27 +88,27 @@ export abstract class PointwiseTensor extends TensorBase {
 
   /** Bitwise (or logical, of bool) and. */
   bitwiseAnd(x: Numeric): Tensor {
-    return this.binary("and", x, "and");
+    return this.binary("and", x, "combine the bits of");
   }
   /** Bitwise (or logical, of bool) or. */
   bitwiseOr(x: Numeric): Tensor {
-    return this.binary("or", x, "or");
+    return this.binary("or", x, "combine the bits of");
   }
   /** Bitwise (or logical, of bool) exclusive or. */
   bitwiseXor(x: Numeric): Tensor {
-    return this.binary("xor", x, "xor");
+    return this.binary("xor", x, "combine the bits of");
   }
   /** Bitwise (or logical, of bool) complement. */
   bitwiseNot(): Tensor {
-    return this.unary("not", "complement");
+    return this.unary("not", "invert the bits of");
   }
   /** `this << x` of integers. */
   bitwiseLeftShift(x: Numeric): Tensor {
-    return this.binary("shl", x, "shift");
+    return this.binary("shl", x, "shift the bits of");
   }
   /** `this >> x` of integers, keeping the sign. */
   bitwiseRightShift(x: Numeric): Tensor {
-    return this.binary("shr", x, "shift");
+    return this.binary("shr", x, "shift the bits of");
   }
   /** True where both are not zero. */
   logicalAnd(x: Tensor): Tensor {
@@ -128,6 +131,7 @@ export abstract class PointwiseTensor extends TensorBase {
 
   /** `-this`. */
   neg(): Tensor {
+    if (this.dtype === "bool") throw new TypeError("Cannot negate bool tensors: use logicalNot");
     return this.unary("neg", "negate");
   }
   /** Absolute value. */

@@ -207,7 +207,9 @@ export class Tensor extends LinalgTensor {
    */
   assign(value: Tensor): this {
     if (!sameShape(value.shape, this.shape) || value.dtype !== this.dtype) {
-      throw new TypeError(`Cannot assign ${value.describe()} to ${this.describe()}`);
+      throw new TypeError(
+        `Cannot assign ${value.describe()} to ${this.describe()}: shape and dtype must be equal`,
+      );
     }
     if (value.device !== this.device) {
       throw new TypeError(`Cannot assign ${value.describe()} to ${this.describe()}: devices differ`);
