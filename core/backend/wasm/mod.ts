@@ -5,9 +5,7 @@ import type {
   Buffer,
   Executable,
   Launch,
-  RoutineCall,
   RoutineLaunch,
-  RoutineName,
   Routines,
 } from "../../device.ts";
 import { type DType, dtypes, type HostArray } from "../../dtype.ts";
@@ -184,18 +182,15 @@ function splitRange(kernel: Kernel, extent: number, threads: number): number[][]
 }
 
 function countRuns(routines: Routines, stats: BackendStats): Routines {
-  const counted =
-    <R extends RoutineName>(make: Routines[R]): Routines[R] =>
-    (call: RoutineCall<R>, buffers: readonly Buffer[]): RoutineLaunch => {
-      const { start, wait } = make(call, buffers);
-      const run = () => {
-        stats.routines++;
-        start();
-      };
-      return { start: run, wait };
-    };
+  const counted = ({ start, wait }: RoutineLaunch): RoutineLaunch => ({
+    start: () => {
+      stats.routines++;
+      start();
+    },
+    wait,
+  });
   return {
-    matmul: counted<"matmul">(routines.matmul),
-    allReduce: counted<"allReduce">(routines.allReduce),
+    matmul: (call, buffers) => counted(routines.matmul(call, buffers)),
+    allReduce: (call, buffers) => counted(routines.allReduce(call, buffers)),
   };
 }

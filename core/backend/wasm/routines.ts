@@ -61,7 +61,9 @@ class Products {
     try {
       this.#blas = openBlas(wanted === "auto" ? undefined : wanted);
       this.#blas.setThreads(pool.threads);
-      this.#base = Deno.UnsafePointer.of(memory.u8 as unknown as BufferSource) as Deno.PointerObject;
+      this.#base = Deno.UnsafePointer.of(
+        memory.u8 as unknown as BufferSource,
+      ) as Deno.PointerObject;
       log(1, `matrix products by ${this.#blas.path}`);
     } catch (error) {
       // A path that somebody named must work; a library that happens to be missing is no error.
@@ -73,7 +75,10 @@ class Products {
   bind(call: RoutineCall<"matmul">, buffers: readonly Buffer[]): Launch {
     const { dtype } = call.operands[2], { accumulate } = call.params;
     const product = readProduct(call.operands);
-    if ((dtype !== "float32" && dtype !== "float64") || product.c.colStride !== 1) {
+    const packed = (dtype === "float32" || dtype === "float64") &&
+      call.operands.every((o) => o.dtype === dtype);
+    // The packed kernels write C with the first block of the inner dimension, so there must be one.
+    if (!packed || product.c.colStride !== 1 || product.k === 0) {
       return plainProduct(call, buffers, this.memory);
     }
     const [a, b, c] = buffers.map((x) => this.memory.address(x));
@@ -159,7 +164,11 @@ class Products {
     const calls = outerOffsets(p).map((o): Launch => {
       if (parts.length === 1) return bindCall(run, args(o, {}));
       const chunks = parts.map((part) => args(o, part));
-      const job = makeJob({ fn: run, module: code, exportIndex: 0 }, chunks, { slot: 12, base, stride });
+      const job = makeJob({ fn: run, module: code, exportIndex: 0 }, chunks, {
+        slot: 12,
+        base,
+        stride,
+      });
       return () => this.pool.run(job);
     });
     return inOrder(calls);
