@@ -6,11 +6,28 @@
  */
 export * from "./tensor/mod.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
-export { type DType, dtypes, type DTypeFacts, type HostArray, isFloat, promote } from "./dtype.ts";
+export { type DType, type DTypeFacts, dtypes, type HostArray, isFloat, promote } from "./dtype.ts";
 export { capture, type Captured } from "./capture.ts";
 export { backendOf, defaultDevice, setDefaultDevice } from "./runtime.ts";
 export { clearPlans, counters, settings } from "./realize.ts";
-export type { Backend, BackendStats } from "./device.ts";
+export type {
+  Backend,
+  BackendStats,
+  Buffer,
+  Executable,
+  Launch,
+  Operand,
+  RoutineCall,
+  RoutineLaunch,
+  RoutineName,
+  RoutineParams,
+  Routines,
+} from "./device.ts";
+export type { Address, DynamicTerm, Kernel, KernelBuffer, Store, Value } from "./kernel.ts";
+export type { OpName, ReduceOp as KernelReduceOp } from "./ops.ts";
+export type { Storage } from "./storage.ts";
+export type { GradientRule, Movement, Node, NodeArgs, NodeKind, NodeOf, ViewArg } from "./node.ts";
+export type { Affine, View } from "./shape.ts";
 export { env } from "./env.ts";
 /** Modules, losses and their functions. */
 export * as nn from "./nn/mod.ts";
@@ -30,3 +47,17 @@ export { type Rank, readRank } from "./dist/rank.ts";
 export * as safetensors from "./save/mod.ts";
 export { loadFile as loadSafetensors, saveFile as saveSafetensors } from "./save/mod.ts";
 export { defaultGenerator } from "./rng.ts";
+export type { CommArray, ReduceOp } from "./dist/collective.ts";
+export type { Saveable, SaveOptions } from "./save/mod.ts";
+// The types that trainers and callbacks name, also without their namespaces.
+export type { LoadStateOptions, LoadStateResult, Module, StateDict } from "./nn/mod.ts";
+export type {
+  Optimizer,
+  OptimizerOptions,
+  OptimizerStateDict,
+  OptionValue,
+  ParamGroup,
+  ParamGroupInput,
+  ParamState,
+} from "./optim/mod.ts";
+export type { Collate, DataLoaderOptions, Dataset, HostField, Sampler } from "./data/mod.ts";

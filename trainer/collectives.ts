@@ -1,8 +1,5 @@
 /** Values that are not part of the graph, over the ranks. */
-import { type Comm, hostView, type Tensor, tensor } from "@pta/core";
-
-/** How the numbers of all ranks become one. */
-export type ReduceOp = "sum" | "mean" | "max" | "min";
+import { type Comm, hostView, type ReduceOp, type Tensor, tensor } from "@pta/core";
 
 /** Combines numbers over the ranks, each position for itself. */
 export function reduceNumbers(values: readonly number[], op: ReduceOp, comm: Comm): number[] {

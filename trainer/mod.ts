@@ -18,7 +18,6 @@ export { printProgress } from "./callbacks/print_progress.ts";
 export { progressBar, type ProgressBarOptions } from "./callbacks/progress_bar.ts";
 export { saveBest, type SaveBestOptions } from "./callbacks/save_best.ts";
 export { terminateOnNaN, type TerminateOnNaNOptions } from "./callbacks/terminate_on_nan.ts";
-export type { ReduceOp } from "./collectives.ts";
 export {
   type EvalEpoch,
   type EvalStepEnd,
@@ -43,7 +42,6 @@ export {
 } from "./history.ts";
 export { LossTracker } from "./loss_tracker.ts";
 export type {
-  Collate,
   CreateScheduler,
   EvaluateOptions,
   LossFunc,

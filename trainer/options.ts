@@ -1,5 +1,5 @@
 /** What the trainer's constructor and methods take. */
-import type { data, nn, optim, Tensor } from "@pta/core";
+import type { Collate, data, nn, optim, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
 import type { RunHistory } from "./history.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
@@ -41,9 +41,6 @@ export interface TrainerOptions {
    */
   readonly capture?: boolean;
 }
-
-/** Joins samples of a dataset to a batch. */
-export type Collate = NonNullable<data.DataLoaderOptions["collate"]>;
 
 /** What `train()` takes. */
 export interface TrainOptions {

@@ -1,7 +1,7 @@
 /** What the loop, callbacks and overridden methods use of a trainer: events, printing, and the other ranks. */
-import type { Comm, Tensor } from "@pta/core";
+import type { Comm, ReduceOp, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
-import { gatherTensor, reduceNumbers, type ReduceOp } from "./collectives.ts";
+import { gatherTensor, reduceNumbers } from "./collectives.ts";
 import { type EventName, StopTrainingError, type TrainerEvents } from "./events.ts";
 import { InMemoryRunHistory, type RunHistory } from "./history.ts";
 import { LossTracker } from "./loss_tracker.ts";

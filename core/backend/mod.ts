@@ -13,3 +13,5 @@ registerBackend("ref", () => new RefBackend());
 registerBackend("null", () => new NullBackend());
 
 export { NullBackend, RefBackend, WasmBackend };
+export type { WasmBuffer, WasmMemory } from "./wasm/memory.ts";
+export type { Job, Pool, WasmCode, WasmFunction } from "./wasm/pool.ts";
