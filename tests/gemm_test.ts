@@ -149,9 +149,9 @@ for (const tile of Object.keys(tiles) as TileName[]) {
   for (const fused of [true, false]) {
     const how = fused ? "fused" : "multiply and add";
     Deno.test(`tile ${tile} (${how}) agrees with a float64 loop on every layout`, () => {
-      everyCase(make({ tile, fused }), "float32");
+      everyCase(make({ method: tile, fused }), "float32");
       // Vectors of float64 hold two values, so all tiles fit.
-      everyCase(make({ tile, fused }), "float64");
+      everyCase(make({ method: tile, fused }), "float64");
     });
   }
 }

@@ -55,3 +55,7 @@ export function shuffle(e: Element, a: Code, b: Code, lanes: readonly number[]):
   const bytes = lanes.flatMap((l) => Array.from({ length: e.bytes }, (_, i) => l * e.bytes + i));
   return i8x16.shuffle(a, b, bytes);
 }
+
+/** `a * b + sum`, fused or not. */
+export const multiplyAdd = (e: Element, fused: boolean) => (a: Code, b: Code, sum: Code): Code =>
+  fused ? e.fused(a, b, sum) : e.add(e.mul(a, b), sum);

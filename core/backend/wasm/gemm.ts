@@ -3,7 +3,7 @@
  * into panels (k-major, zero-padded to the tile), then a micro-kernel multiplies panel by panel with the tile of C in registers.
  */
 import { type Code, type Func, ModuleBuilder } from "./assembler.ts";
-import { type Element, shuffle } from "./element.ts";
+import { type Element, multiplyAdd, shuffle } from "./element.ts";
 import {
   call,
   forLoop,
@@ -35,13 +35,10 @@ export interface GemmOptions {
   readonly fused: boolean;
 }
 
-const multiplyAdd = ({ element: e, fused }: GemmOptions) => (a: Code, b: Code, sum: Code): Code =>
-  fused ? e.fused(a, b, sum) : e.add(e.mul(a, b), sum);
-
 /** `f(k, a, b, c, ldc, accumulate)`: one tile of C from a panel of A and one of B; addresses and `ldc` in bytes. */
 function microKernel(m: ModuleBuilder, options: GemmOptions): Func {
   const { element: e, tile: { rows, vectors, unroll, load } } = options;
-  const madd = multiplyAdd(options);
+  const madd = multiplyAdd(e, options.fused);
   const f = m.func(["i32", "i32", "i32", "i32", "i32", "i32"]);
   const [k, a, b, out, ldc, accumulate] = [0, 1, 2, 3, 4, 5];
   const sums = Array.from(
@@ -265,8 +262,8 @@ function blocks(module: ModuleBuilder, { element: e, tile }: GemmOptions, parts:
   return f;
 }
 
-/** The exported function; see {@linkcode GemmModule}. */
-function batchLoop(module: ModuleBuilder, product: Func, e: Element): void {
+/** Exports `product`, whose strides are in bytes, as {@linkcode GemmModule} says. */
+export function batchLoop(module: ModuleBuilder, product: Func, e: Element): void {
   const f = module.func(Array(17).fill("i32"), [], "gemm");
   const [a, rowA, colA, b, rowB, colB, out, rowC] = [3, 4, 5, 6, 7, 8, 9, 10];
   const [batch, stepA, stepB, stepC] = [13, 14, 15, 16];

@@ -15,7 +15,7 @@ export function packPanel(m: ModuleBuilder, e: Element, width: number): Func {
   const [rows, k, source, rowStride, kStride, target] = [0, 1, 2, 3, 4, 5];
   const whole = eq(get(rows), c(width));
   f.emit(
-    ifElse(and(whole, eq(get(rowStride), c(e.bytes))), copyRows(f, e, width)),
+    ifElse(and(whole, eq(get(rowStride), c(e.bytes))), copyRows(e, width)),
     ifElse(and(whole, eq(get(kStride), c(e.bytes))), transposeRows(f, e, width)),
   );
   const i = f.local("i32");
@@ -47,7 +47,7 @@ export function packPanel(m: ModuleBuilder, e: Element, width: number): Func {
 }
 
 /** The panel's rows are neighbours in memory: each step is one straight copy. */
-function copyRows(f: Func, e: Element, width: number): Code {
+function copyRows(e: Element, width: number): Code {
   const [k, source, kStride, target] = [1, 2, 4, 5];
   const vectors = Math.floor(width / e.lanes);
   const copies: Code[] = [];

@@ -6,20 +6,21 @@ import { dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { allReduce } from "../collective.ts";
 import { elements } from "./element.ts";
-import { type GemmModule, gemmModule } from "./gemm.ts";
+import { gemmModule } from "./gemm.ts";
+import { directModule, directTile } from "./gemm_direct.ts";
 import { bindCall } from "./launch.ts";
 import { outerOffsets, type Product, readProduct } from "./matmul.ts";
 import type { WasmMemory } from "./memory.ts";
 import { plainProduct } from "./plain_matmul.ts";
 import { makeJob, type Pool, type WasmCode, type WasmFunction } from "./pool.ts";
-import { chooseTile, fusedMultiplyAdd, type TileName, tiles, turbo } from "./tiles.ts";
+import { chooseMethod, fusedMultiplyAdd, type Method, tiles, turbo } from "./tiles.ts";
 
 /** Options of the routines; each defaults to its environment variable. */
 export interface RoutineOptions {
   /** `auto`, `off` or a path; `PTA_BLAS`. */
   readonly blas?: string;
-  /** Tile of all packed products, for tests. */
-  readonly tile?: TileName;
+  /** How all products are made, for tests; chosen by shape otherwise. */
+  readonly method?: Method;
   /** Fused multiply-add; `PTA_FMA`. */
   readonly fused?: boolean;
 }
@@ -32,7 +33,7 @@ const BLAS_WORK = 1 << 13;
 const PARALLEL_WORK = 1 << 19;
 
 interface Kernel {
-  readonly module: GemmModule;
+  readonly workBytes: number;
   readonly code: WasmCode;
   readonly run: WasmFunction;
 }
@@ -84,7 +85,7 @@ class Products {
     const [a, b, c] = buffers.map((x) => this.memory.address(x));
     const at = product.first === 0 ? [a, b, c] as const : [b, a, c] as const;
     const bound: Bound = { product, dtype, accumulate, at };
-    return this.#byBlas(bound) ?? this.#packed(bound);
+    return this.#byBlas(bound) ?? this.#embedded(bound);
   }
 
   #byBlas({ product: p, dtype, accumulate, at }: Bound): Launch | undefined {
@@ -117,25 +118,30 @@ class Products {
     return inOrder(calls);
   }
 
-  #kernel(dtype: Packed, tile: TileName): Kernel {
-    const key = `${dtype} ${tile}`;
+  #kernel(dtype: Packed, method: Method): Kernel {
+    const key = `${dtype} ${method}`;
     let kernel = this.#kernels.get(key);
     if (kernel === undefined) {
-      const element = elements[dtype];
-      const module = gemmModule({ element, tile: tiles[tile], fused: this.#fused });
+      const element = elements[dtype], fused = this.#fused;
+      const { bytes, workBytes } = method === "direct"
+        ? { bytes: directModule(element, fused), workBytes: 0 }
+        : gemmModule({ element, tile: tiles[method], fused });
       const imports = { e: { m: this.memory.memory } };
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(module.bytes), imports);
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
       const run = instance.exports.gemm as WasmFunction;
-      this.#kernels.set(key, kernel = { module, code: { bytes: module.bytes }, run });
+      this.#kernels.set(key, kernel = { workBytes, code: { bytes }, run });
     }
     return kernel;
   }
 
-  #packed(bound: Bound): Launch {
+  #embedded(bound: Bound): Launch {
     const { product: p, dtype, accumulate, at } = bound, { bytes, lanes } = elements[dtype];
-    const tile = this.options.tile ?? chooseTile(p.n, lanes, this.#wide);
-    const { module, code, run } = this.#kernel(dtype, tile);
-    const { base, stride } = this.pool.scratch(module.workBytes);
+    const rowMajor = p.a.colStride === 1 && p.b.colStride === 1;
+    const method = this.options.method ??
+      chooseMethod({ m: p.m, n: p.n, k: p.k, rowMajor, lanes }, this.#wide);
+    const { workBytes, code, run } = this.#kernel(dtype, method);
+    const { rows, vectors } = method === "direct" ? directTile : tiles[method];
+    const { base, stride } = this.pool.scratch(workBytes);
     const last = p.batch.at(-1) ?? { count: 1, a: 0, b: 0, c: 0 };
     /** Arguments for `m` rows and `n` columns from (`row`, `column`) of `count` products from number `first`. */
     const args = (
@@ -160,7 +166,7 @@ class Products {
       last.b,
       last.c,
     ];
-    const parts = this.#split(p, last.count, tiles[tile], lanes);
+    const parts = this.#split(p, last.count, rows, vectors * lanes);
     const calls = outerOffsets(p).map((o): Launch => {
       if (parts.length === 1) return bindCall(run, args(o, {}));
       const chunks = parts.map((part) => args(o, part));
@@ -175,7 +181,7 @@ class Products {
   }
 
   /** How a product is shared among threads: by products of a batch, else by rows or columns, in whole tiles. */
-  #split(p: Product, count: number, tile: { rows: number; vectors: number }, lanes: number): {
+  #split(p: Product, count: number, rows: number, columns: number): {
     row?: number;
     column?: number;
     m?: number;
@@ -195,8 +201,8 @@ class Products {
     };
     if (count >= threads) return spans(count, 1).map((s) => ({ first: s.from, count: s.length }));
     return p.m >= p.n
-      ? spans(p.m, tile.rows).map((s) => ({ row: s.from, m: s.length }))
-      : spans(p.n, tile.vectors * lanes).map((s) => ({ column: s.from, n: s.length }));
+      ? spans(p.m, rows).map((s) => ({ row: s.from, m: s.length }))
+      : spans(p.n, columns).map((s) => ({ column: s.from, n: s.length }));
   }
 }
 

@@ -36,6 +36,9 @@ export const tiles = {
 /** Name of a tile. */
 export type TileName = keyof typeof tiles;
 
+/** How a product is made: with a tile from packed panels, or straight from memory. */
+export type Method = TileName | "direct";
+
 /**
  * Whether V8 runs with the flags that join vectors: they cannot be seen from inside, so whoever sets them also sets `PTA_TURBO=1`
  * (or used the variable that Deno reads).
@@ -44,11 +47,26 @@ export function turbo(): boolean {
   return env("PTA_TURBO") === "1" || (env("DENO_V8_FLAGS") ?? "").includes("wasm-revectorize");
 }
 
-/** The tile for products with `columns` columns of `lanes`-wide vectors. */
-export function chooseTile(columns: number, lanes: number, wide: boolean): TileName {
+/** What decides how a product is made. */
+export interface ProductForm {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Whether A and B are row-major. */
+  readonly rowMajor: boolean;
+  /** Values in a vector. */
+  readonly lanes: number;
+}
+
+/** Rows up to which copying B into panels does not pay, and values of B that stay in the first-level cache. */
+const FEW_ROWS = 16, SMALL_B = 4096;
+
+/** The method for a product. */
+export function chooseMethod({ m, n, k, rowMajor, lanes }: ProductForm, wide: boolean): Method {
+  if (rowMajor && n % lanes === 0 && (m <= FEW_ROWS || k * n <= SMALL_B)) return "direct";
   if (wide) return "wide";
-  const odd = Math.ceil(columns / lanes) % 2 === 1;
-  return odd && columns <= 8 * lanes ? "narrow" : "main";
+  const odd = Math.ceil(n / lanes) % 2 === 1;
+  return odd && n <= 8 * lanes ? "narrow" : "main";
 }
 
 /** Whether products use fused multiply-add; `PTA_FMA=0` gives the same bits on machines with and without it. */
