@@ -12,4 +12,4 @@ def step():
         return F.gelu(x + b) * m
 
 
-run("pointwise", step, flags, size=flags.size)
+run("pointwise", step, flags, batch=n, size=flags.size)
