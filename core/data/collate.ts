@@ -19,9 +19,9 @@ const isPlain = (x: unknown): x is Record<string, unknown> =>
  */
 export function collateHost(samples: readonly unknown[], path: string = "sample"): unknown {
   const [first] = samples;
-  if (typeof first === "number") return scalars(samples, "float32", "number", path);
-  if (typeof first === "bigint") return scalars(samples, "int64", "bigint", path);
-  if (typeof first === "boolean") return scalars(samples, "bool", "boolean", path);
+  if (typeof first === "number") return scalars(samples, "float32", path);
+  if (typeof first === "bigint") return scalars(samples, "int64", path);
+  if (typeof first === "boolean") return scalars(samples, "bool", path);
   if (first instanceof Tensor || first instanceof HostField || isHostArray(first)) {
     return stackFields(samples.map((s, i) => fieldOf(s, path, i)), path);
   }
@@ -75,10 +75,10 @@ export function toTensors(batch: unknown): unknown {
   return Object.fromEntries(Object.entries(batch).map(([key, x]) => [key, toTensors(x)]));
 }
 
-function scalars(samples: readonly unknown[], dtype: DType, type: string, path: string): HostField {
+function scalars(samples: readonly unknown[], dtype: DType, path: string): HostField {
   const out = dtypes[dtype].array(samples.length);
   samples.forEach((s, i) => {
-    if (typeof s !== type) throw differ(path, i, kindOf(s), `a ${type}`);
+    if (typeof s !== typeof samples[0]) throw differ(path, i, kindOf(s), kindOf(samples[0]));
     (out as { [index: number]: unknown })[i] = dtype === "bool" ? Number(s) : s;
   });
   return new HostField(out, [samples.length], dtype);

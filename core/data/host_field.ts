@@ -1,6 +1,6 @@
 /** Arrays on the host with shape and dtype: what batches are made of before they become tensors. */
 import { type DType, dtypes, type HostArray } from "../dtype.ts";
-import { Tensor, tensor } from "../tensor/mod.ts";
+import { type Tensor, tensor } from "../tensor/mod.ts";
 
 /** A row-major array with its shape. */
 export class HostField {
@@ -57,7 +57,7 @@ export function gatherRows(field: HostField, indices: ArrayLike<number>): HostFi
   const from = field.data as Float32Array, to = out as Float32Array;
   for (let i = 0; i < indices.length; i++) {
     const row = indices[i];
-    if (!(row >= 0 && row < rows)) {
+    if (!(Number.isInteger(row) && row >= 0 && row < rows)) {
       throw new RangeError(`Cannot take sample ${row}: there are ${rows}`);
     }
     if (size === 1) to[i] = from[row];

@@ -1,5 +1,5 @@
 /** The fully connected layer, and the one that does nothing. */
-import { type DType } from "../dtype.ts";
+import type { DType } from "../dtype.ts";
 import { Parameter, type Tensor, zeros } from "../tensor/mod.ts";
 import { linear } from "./functional/linear.ts";
 import { kaimingUniform_, uniform_ } from "./init.ts";
