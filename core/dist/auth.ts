@@ -194,7 +194,8 @@ function nonce(side: number, count: number): Uint8Array<ArrayBuffer> {
   return iv;
 }
 
-function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** The parts, one after the other. */
+export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
   let at = 0;
   for (const part of parts) {

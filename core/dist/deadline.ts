@@ -14,7 +14,7 @@ export async function withDeadline<T>(
   what: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () => reject(new TimedOut(`Cannot wait longer for the ${what}: ${ms / 1000} s are over`)),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { challenge, importSecret, prove, Refused, SecureChannel } from "./auth.ts";
+import { challenge, concat, importSecret, prove, Refused, SecureChannel } from "./auth.ts";
 import { sleep, TimedOut, withDeadline } from "./deadline.ts";
 
 const LABEL = "store";
@@ -110,7 +110,7 @@ export class StoreServer {
       } catch (error) {
         value = encode((error as Error).message);
       }
-      await channel.send(join(new Uint8Array([ANSWERS.indexOf(answer)]), value));
+      await channel.send(concat(new Uint8Array([ANSWERS.indexOf(answer)]), value));
     }
   }
 
@@ -346,7 +346,7 @@ function formatRequest({ op, key, seconds, value }: Request): Bytes {
   head.setUint8(0, OPS.indexOf(op));
   head.setUint16(1, name.length);
   head.setFloat64(3, seconds);
-  return join(new Uint8Array(head.buffer), name, value);
+  return concat(new Uint8Array(head.buffer), name, value);
 }
 
 function parseRequest(message: Bytes): Request {
@@ -373,16 +373,6 @@ function encode(text: string): Bytes {
 
 function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
-}
-
-function join(...parts: Bytes[]): Bytes {
-  const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** Small messages must not wait for larger ones. */
