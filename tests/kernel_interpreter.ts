@@ -188,41 +188,49 @@ export function runModule(
   chunk = Infinity,
 ): Run {
   const { bytes, scratchBytes, parallel } = lowerKernel(kernel);
-  const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
+  const encoded = buffers.map((b, i) => encode(kernel.buffers[i].dtype, b));
+  const ends: number[] = [];
+  let top = 1024;
+  const places = encoded.map(({ byteLength }) => {
+    const ptr = top;
+    ends.push(ptr + byteLength);
+    top = Math.ceil(ends[ends.length - 1] / 64) * 64 + 64;
+    return ptr;
+  });
+  const initial = Math.ceil((top + scratchBytes + 4096) / 65536);
+  const memory = new WebAssembly.Memory({ initial, maximum: 65536, shared: true });
   const u8 = new Uint8Array(memory.buffer).fill(GUARD);
   u8.fill(0, 0, 64);
-  let top = 1024;
-  const arrays = buffers.map((b, i) => {
-    const { dtype } = kernel.buffers[i], ptr = top;
-    const view = dtypes[dtype].array(b.length, memory.buffer, ptr);
-    (view as Float32Array).set(encode(dtype, b) as Float32Array);
-    top += Math.ceil(view.byteLength / 64) * 64 + 64;
-    return { ptr, view, dtype };
+  const views = encoded.map((data, i) => {
+    const view = dtypes[kernel.buffers[i].dtype].array(data.length, memory.buffer, places[i]);
+    (view as Float32Array).set(data as Float32Array);
+    return view;
   });
-  const before = u8.slice(0, top);
-  const scratch = Math.ceil(top / 64) * 64;
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
     e: { m: memory, ...mathImports },
   });
   const run = exports.run as (...a: number[]) => void;
   const step = parallel ? chunk : Infinity;
   for (let i = 0; i < extent || i === 0; i += step) {
-    run(i, Math.min(extent, i + step), scratch, ...arrays.map((a) => a.ptr));
+    run(i, Math.min(extent, i + step), top, ...places);
   }
-  for (let at = 64; at < top; at++) {
-    const inside = arrays.some((a, i) =>
-      kernel.buffers[i].access !== "read" && at >= a.ptr && at < a.ptr + a.view.byteLength
-    );
-    if (!inside && u8[at] !== before[at]) {
-      throw new Error(`Byte ${at} outside the outputs was written`);
+  const gaps = [[64, places[0] ?? 1024], ...ends.map((end, i) => [end, places[i + 1] ?? top])];
+  gaps.push([top + scratchBytes, top + scratchBytes + 2048]);
+  for (const [from, to] of gaps) {
+    if (u8.subarray(from, to).some((b) => b !== GUARD)) {
+      throw new Error(`Bytes ${from} to ${to}, outside the buffers, were written`);
     }
   }
-  if (u8.slice(scratch + scratchBytes, scratch + scratchBytes + 256).some((b) => b !== GUARD)) {
-    throw new Error("Bytes after the scratch memory were written");
-  }
+  kernel.buffers.forEach(({ access, dtype }, i) => {
+    if (access !== "read") return;
+    const bits = (x: HostArray) =>
+      new Uint8Array(x.buffer as ArrayBuffer, x.byteOffset, x.byteLength);
+    const now = bits(views[i]), then = bits(encoded[i]);
+    if (now.some((b, at) => b !== then[at])) throw new Error(`Input ${i} (${dtype}) was written`);
+  });
   const [flag, index, size] = new Int32Array(memory.buffer, 16, 3);
   return {
-    buffers: arrays.map((a) => decode(a.dtype, a.view)),
+    buffers: views.map((view, i) => decode(kernel.buffers[i].dtype, view)),
     bad: flag === 0 ? undefined : { index, size },
     parallel,
   };

@@ -58,6 +58,13 @@ const plus = (pointer: Code, bytes: number): Code =>
   bytes === 0 ? pointer : i32.add(pointer, i32.const(bytes));
 const times = (a: Code, n: number): Code => n === 1 ? a : i32.mul(a, i32.const(n));
 
+/**
+ * Whether the offset of an address must be in its pointer: the constant part of an instruction's address is added without wrapping
+ * round, so it could not bring back a pointer that was below zero.
+ */
+const foldsOffset = (a: Address): boolean =>
+  a.offset < 0 || a.strides.some((s) => s < 0) || a.dynamic.some((t) => t.stride < 0);
+
 /** The code generator of one kernel. */
 export class Loops {
   readonly #root: Code[] = [];
@@ -485,21 +492,21 @@ export class Loops {
 
   // ---- addresses
 
-  /** The pointer of a static address inside loop `d`, without the address's offset. */
-  #pointer(a: Address, d: number): Spot {
+  /** Where element 0 of the inner loops lies, inside loop `d`; without dynamic terms that differ between lanes. */
+  #base(a: Address, d: number, folded: boolean = foldsOffset(a)): Spot {
     const { plan, kit } = this;
     const level = this.#levels[d + 1];
     const uniform = a.dynamic.filter((t) => !plan.vary[t.value]);
     const dynamicHome = Math.max(-2, ...uniform.map((t) => plan.home[t.value]));
     const moved = uniform.length > 0 && d >= dynamicHome;
-    const key = `${a.buffer} ${a.strides}` +
+    const bytes = elementBytes(plan.kernel, a);
+    const key = `${a.buffer} ${a.strides}${folded ? `@${a.offset}` : ""}` +
       (moved ? uniform.map((t) => ` ${t.value}*${t.stride}<${t.size}`).join("") : "");
     const found = level.pointers.get(key);
     if (found !== undefined) return found;
-    const bytes = elementBytes(plan.kernel, a);
     const make = (): Spot => {
       if (moved && d === dynamicHome) {
-        const base = this.#pointer({ ...a, dynamic: [] }, d);
+        const base = this.#base({ ...a, dynamic: [] }, d, folded);
         let at = base.pointer;
         for (const t of uniform) {
           const index = this.#checked(t.value, t.size);
@@ -509,8 +516,14 @@ export class Loops {
         level.list.push(set(local, at));
         return { pointer: get(local), offset: base.offset };
       }
-      if (d < 0) return { pointer: get(3 + a.buffer), offset: 0 };
-      const parent = this.#pointer(a, d - 1), stride = a.strides[d] * bytes;
+      if (d < 0) {
+        const pointer = get(3 + a.buffer);
+        if (!folded || a.offset === 0) return { pointer, offset: 0 };
+        const local = kit.run.local("i32");
+        level.list.push(set(local, plus(pointer, a.offset * bytes)));
+        return { pointer: get(local), offset: 0 };
+      }
+      const parent = this.#base(a, d - 1, folded), stride = a.strides[d] * bytes;
       if (stride === 0) return parent;
       if (level.at === undefined) {
         return { pointer: parent.pointer, offset: parent.offset + level.fixed * stride };
@@ -526,6 +539,16 @@ export class Loops {
     const spot = make();
     level.pointers.set(key, spot);
     return spot;
+  }
+
+  /** The same with the constant part of the address. */
+  #pointer(a: Address, d: number): Spot {
+    const base = this.#base(a, d);
+    if (foldsOffset(a)) return base;
+    return {
+      pointer: base.pointer,
+      offset: base.offset + a.offset * elementBytes(this.plan.kernel, a),
+    };
   }
 
   /** A computed index that is the same in all lanes, as a scalar in range. */
@@ -592,7 +615,7 @@ export class Loops {
     const stride = plan.axis < 0 || plan.axis > d ? 0 : a.strides[plan.axis];
     const at = (pointer: Code, offset: number): Spot =>
       offset >= 0 ? { pointer, offset } : { pointer: plus(pointer, offset), offset: 0 };
-    const first = base.offset + (a.offset + 4 * u * stride) * bytes;
+    const first = base.offset + 4 * u * stride * bytes;
     const moving = a.dynamic.filter((t) => plan.vary[t.value]);
     if (!perLane || machine.lanes === 1) return { kind: "same", spot: at(base.pointer, first) };
     if (stride === 1 && moving.length === 0) {
