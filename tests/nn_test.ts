@@ -8,7 +8,7 @@ import {
   optim,
   Parameter,
   stepScope,
-  Tensor,
+  type Tensor,
   tensor,
   zeros,
 } from "@pta/core";
@@ -21,6 +21,8 @@ const ints = (values: number[], shape: number[] = [values.length]) =>
   tensor(Int32Array.from(values), { shape });
 const floats = (values: number[], shape: number[] = [values.length]) =>
   tensor(Float32Array.from(values), { shape });
+// deno-lint-ignore no-explicit-any -- what a caller without types might pass
+const untyped = (x: unknown) => x as any;
 const onRef = (name: string, fn: () => void) => Deno.test(name, () => on("ref", fn));
 
 class Block extends nn.Module {
@@ -460,9 +462,8 @@ Deno.test("nn: bad arguments are errors at the call", () =>
         TypeError,
         "Cannot take the negative log likelihood of [] and target []: classes must be []",
       ],
-      // deno-lint-ignore no-explicit-any -- what a caller without types might pass
       [
-        () => new nn.MSELoss({ reduction: "avg" as any }),
+        () => new nn.MSELoss({ reduction: untyped("avg") }),
         RangeError,
         'Cannot reduce a loss by "avg": it must be "mean", "sum" or "none"',
       ],
@@ -481,9 +482,8 @@ Deno.test("nn: bad arguments are errors at the call", () =>
         TypeError,
         "Cannot find the fan of [3]: it must have 2 dimensions or more",
       ],
-      // deno-lint-ignore no-explicit-any -- what a caller without types might pass
       [
-        () => nn.init.calculateGain("mish" as any),
+        () => nn.init.calculateGain(untyped("mish")),
         RangeError,
         'Cannot find a gain for "mish": it must be one of linear, conv1d, conv2d, conv3d, sigmoid, tanh, relu, leakyRelu, selu',
       ],
@@ -492,9 +492,8 @@ Deno.test("nn: bad arguments are errors at the call", () =>
         RangeError,
         "Cannot draw from a normal distribution of mean 0 and std 1 inside [50, 51]",
       ],
-      // deno-lint-ignore no-explicit-any -- what a caller without types might pass
       [
-        () => new nn.Sequential(nn.ReLU as any),
+        () => new nn.Sequential(untyped(nn.ReLU)),
         TypeError,
         "Cannot use item 0 as a layer: it is the class or function ReLU, not a Module",
       ],

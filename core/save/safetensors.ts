@@ -1,6 +1,6 @@
 /**
  * The safetensors format: eight bytes with the length of a JSON header, the header, the values. Files are byte for byte those that the
- * reference implementation writes for the same tensors. https://huggingface.co/docs/safetensors
+ * reference implementation writes for the same tensors (it leaves the order of metadata to chance). https://huggingface.co/docs/safetensors
  */
 import { type DType, dtypes } from "../dtype.ts";
 import { HostField } from "../data/host_field.ts";
@@ -133,15 +133,15 @@ export function save(
  */
 export function loadHost(bytes: Uint8Array): HostState {
   const { entries, metadata, dataStart } = parseHeader(bytes, formatNames);
-  const tensors: Record<string, HostField> = {};
-  for (const { name, dtype, shape, start, end } of entries) {
+  // Entries, because a tensor may be named `__proto__`.
+  const tensors = entries.map(({ name, dtype, shape, start, end }): [string, HostField] => {
     // A copy, because values need not be aligned in the file.
     const own = bytes.slice(dataStart + start, dataStart + end);
     const data = dtypes[dtype].array((end - start) / dtypes[dtype].bytes, own.buffer);
     if (dtype === "bool") own.forEach((x, i) => own[i] = Number(x !== 0));
-    tensors[name] = new HostField(data, shape, dtype);
-  }
-  return { tensors, metadata };
+    return [name, new HostField(data, shape, dtype)];
+  });
+  return { tensors: Object.fromEntries(tensors), metadata };
 }
 
 /**
