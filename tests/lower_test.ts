@@ -381,6 +381,34 @@ Deno.test("products inside sums are computed in one step", () => {
   for (const y of buffers[2]) assert(y === 2 ** -24 || y === 0);
 });
 
+Deno.test("a value stored over its own input is not computed again from what was stored", () => {
+  for (const columns of [5, 33, 200]) {
+    const rows = 3, n = rows * columns, b = new KernelBuilder([rows], [columns]);
+    const x = b.load("float32", [columns, 1]), count = b.const(1 / columns);
+    const centered = b.op("sub", x, b.op("mul", b.reduced("sum", x), count));
+    const variance = b.op("mul", b.reduced("sum", b.op("mul", centered, centered)), count);
+    b.store(centered, [columns, 1], { buffer: 0 });
+    b.store(b.op("div", centered, b.op("sqrt", variance)), [columns, 1]);
+    compareRuns(b.build(), rows, [ramp(n).map((v) => v + 3), zeros(n)], {
+      absolute: 1e-5,
+      relative: 1e-5,
+    });
+  }
+});
+
+Deno.test("lanes beyond the end of a row touch no memory beyond the buffer", () => {
+  // One more step of these strides would leave the memory.
+  const far = 50000, list = zeros(4 * far + 1).map((_, i) => i % 7);
+  for (let n = 1; n <= 5; n++) {
+    const rows = new KernelBuilder([n]);
+    rows.store(rows.load("float32", [far]), [1]);
+    compareRuns(rows.build(), n, [list, zeros(n)]);
+    const inner = new KernelBuilder([2, n]);
+    inner.store(inner.load("float32", [0, far]), [n, 1]);
+    compareRuns(inner.build(), 2, [list, zeros(2 * n)]);
+  }
+});
+
 Deno.test("the first extent is no part of the module", () => {
   const make = (rows: number) => {
     const b = new KernelBuilder([rows], [4]);
