@@ -40,36 +40,37 @@ for (const [name, make] of Object.entries(makers)) {
   });
 }
 
-onRef("optim: a step is one kernel for each parameter, and Adam's scalars", () => {
-  const wanted: Record<string, number> = {
-    "SGD": 3,
-    "SGD momentum": 3,
-    "Adam": 4,
-    "Adam amsgrad": 4,
-    "AdamW": 4,
-  };
-  for (const [name, make] of Object.entries(makers)) {
-    const params = [[4, 3], [5], [2, 2]].map((shape) =>
-      new Parameter(tensor(new Float32Array(shape.reduce((a, b) => a * b)).fill(1), { shape }))
-    );
-    const optimizer = make(params);
-    const step = () => {
-      for (const p of params) {
-        p.grad = tensor(new Float32Array(p.numel).fill(0.5), { shape: p.shape });
-      }
-      const before = counters.kernels, plans = counters.plansRun;
-      optimizer.step();
-      return [counters.kernels - before, counters.plansRun - plans];
+Deno.test("optim: a step is one kernel for each parameter, and Adam's scalars", () =>
+  on("ref", () => {
+    const wanted: Record<string, number> = {
+      "SGD": 3,
+      "SGD momentum": 3,
+      "Adam": 4,
+      "Adam amsgrad": 4,
+      "AdamW": 4,
     };
-    step();
-    assertEquals(step(), [wanted[name], 1], name);
-    if (name === "SGD") continue;
-    // The second step made no new plan.
-    const plans = counters.plansMade;
-    step();
-    assertEquals(counters.plansMade, plans, name);
-  }
-});
+    for (const [name, make] of Object.entries(makers)) {
+      const params = [[4, 3], [5], [2, 2]].map((shape) =>
+        new Parameter(tensor(new Float32Array(shape.reduce((a, b) => a * b)).fill(1), { shape }))
+      );
+      const optimizer = make(params);
+      const step = () => {
+        for (const p of params) {
+          p.grad = tensor(new Float32Array(p.numel).fill(0.5), { shape: p.shape });
+        }
+        const before = counters.kernels, plans = counters.plansRun;
+        optimizer.step();
+        return [counters.kernels - before, counters.plansRun - plans];
+      };
+      step();
+      assertEquals(step(), [wanted[name], 1], name);
+      if (name === "SGD") continue;
+      // The second step made no new plan.
+      const plans = counters.plansMade;
+      step();
+      assertEquals(counters.plansMade, plans, name);
+    }
+  }, { fuse: true }));
 
 eachDevice("optim: captured steps see the learning rate, the step count and the state", () => {
   for (const name of ["SGD momentum", "Adam"] as const) {
