@@ -18,6 +18,13 @@ export class Dice {
   int(n: number): number {
     return Math.floor(this.next() * n);
   }
+  shuffle<T>(list: T[]): T[] {
+    for (let i = list.length - 1; i > 0; i--) {
+      const j = this.int(i + 1);
+      [list[i], list[j]] = [list[j], list[i]];
+    }
+    return list;
+  }
   pick<T>(list: readonly T[]): T {
     return list[this.int(list.length)];
   }
@@ -140,7 +147,7 @@ const makers: Readonly<Record<string, Maker>> = {
     };
   },
   permute: ({ dice, say }, x) => {
-    const dims = x.p.shape.map((_, d) => d).sort(() => dice.next() - 0.5);
+    const dims = dice.shuffle(x.p.shape.map((_, d) => d));
     say(`permute ${dims}`);
     return { t: x.t.permute(dims), p: plain.permute(x.p, dims) };
   },
