@@ -85,8 +85,10 @@ interface Recording<R> {
 /** Every tensor in nested objects and arrays. */
 function tensorsIn(value: unknown, out: Tensor[] = []): Tensor[] {
   if (value instanceof Tensor) out.push(value);
-  else if (Array.isArray(value)) for (const item of value) tensorsIn(item, out);
-  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
+  else if (Array.isArray(value)) { for (const item of value) tensorsIn(item, out); }
+  else if (
+    value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype
+  ) {
     for (const item of Object.values(value)) tensorsIn(item, out);
   }
   return out;

@@ -62,12 +62,19 @@ function total(parts: readonly Node[]): Node {
   if (boxes.every((b) => b !== undefined)) {
     const apart = boxes.every((a, i) =>
       boxes.every((b, j) =>
-        i <= j || a.start.some((s, d) =>
+        i <= j ||
+        a.start.some((s, d) =>
           s >= b.start[d] + b.part.shape[d] || b.start[d] >= s + a.part.shape[d]
         )
       )
     );
-    if (apart) return assembleNode(boxes.map((b) => b.part), boxes.map((b) => b.start), parts[0].shape);
+    if (apart) {
+      return assembleNode(
+        boxes.map((b) => b.part),
+        boxes.map((b) => b.start),
+        parts[0].shape,
+      );
+    }
   }
   return parts.slice(1).reduce((sum, p) => wrap(sum).add(wrap(p)).node, parts[0]);
 }
@@ -119,7 +126,9 @@ function seedOf(output: Tensor, given: Tensor | undefined): Node {
   }
   if (!sameShape(given.shape, output.shape)) {
     throw new TypeError(
-      `Cannot differentiate ${shapeText(output.shape)} with a gradient of shape ${shapeText(given.shape)}`,
+      `Cannot differentiate ${shapeText(output.shape)} with a gradient of shape ${
+        shapeText(given.shape)
+      }`,
     );
   }
   return given.node;
@@ -145,7 +154,7 @@ onRealize(pendingNodes, settlePending);
 onScopeEnd(() => {
   // Gradients outlive the scope, what they are computed from does not.
   const nodes = pendingNodes();
-  if (nodes.length > 0) for (const n of nodes) wrap(n).realize();
+  if (nodes.length > 0) { for (const n of nodes) wrap(n).realize(); }
   settlePending();
 });
 

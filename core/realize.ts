@@ -15,12 +15,13 @@ import { Storage } from "./storage.ts";
 export const settings: { fuse: boolean } = { fuse: env("PTA_FUSE") !== "0" };
 
 /** Counters of the core that tests read. */
-export const counters: { plansMade: number; plansRun: number; kernels: number; routines: number } = {
-  plansMade: 0,
-  plansRun: 0,
-  kernels: 0,
-  routines: 0,
-};
+export const counters: { plansMade: number; plansRun: number; kernels: number; routines: number } =
+  {
+    plansMade: 0,
+    plansRun: 0,
+    kernels: 0,
+    routines: 0,
+  };
 
 /** Receives what a run launches, so that it can be replayed. See `capture`. */
 export interface Recorder {
@@ -80,7 +81,9 @@ function collect(roots: readonly Node[]): Graph & { key: string } {
       return;
     }
     const arg = (argKeys[node.kind] as (a: unknown) => string)(node.arg);
-    text.push(`${node.kind} ${arg} ${node.dtype} ${node.shape} <${node.src.map((s) => ids.get(s))}`);
+    text.push(
+      `${node.kind} ${arg} ${node.dtype} ${node.shape} <${node.src.map((s) => ids.get(s))}`,
+    );
   };
   // Post-order without recursion: graphs of deep models would overflow the call stack.
   const stack: { node: Node; next: number }[] = [];
@@ -116,7 +119,11 @@ export function checkFresh(node: Node): void {
 const plans = new Map<string, { plan: Plan; executables: (Executable | undefined)[] }>();
 const executables = new Map<string, Map<string, Executable>>();
 
-function executable(backend: Backend, device: string, step: Plan["steps"][number]): Executable | undefined {
+function executable(
+  backend: Backend,
+  device: string,
+  step: Plan["steps"][number],
+): Executable | undefined {
   if (step.kind !== "kernel") return undefined;
   let cache = executables.get(device);
   if (cache === undefined) executables.set(device, cache = new Map());
@@ -184,7 +191,6 @@ function run(roots: readonly Node[]): void {
     recorder?.uses(graph.leaves[s.leaf]);
     return graph.leaves[s.leaf].buffer;
   });
-  const results = new Set(plan.results);
   const take = (slot: number): Buffer => {
     const known = buffers[slot];
     if (known !== undefined) return known;
@@ -217,10 +223,11 @@ function run(roots: readonly Node[]): void {
         recorder?.record(launch);
       } else {
         counters.routines++;
-        const routine = (backend.routines[step.call.name] as (c: unknown, b: unknown) => RoutineLaunch)(
-          step.call,
-          args,
-        );
+        const routine =
+          (backend.routines[step.call.name] as (c: unknown, b: unknown) => RoutineLaunch)(
+            step.call,
+            args,
+          );
         go(routine.start);
         if (routine.wait !== undefined) waiting.set(i, routine);
       }
@@ -268,7 +275,9 @@ function logPlan(plan: Plan): void {
   const lines = plan.steps.map((s, i) =>
     s.kind === "kernel"
       ? `  ${i}: kernel ${s.kernel.name} outer [${s.kernel.outer}] reduce [${s.kernel.reduce}] slots ${s.slots}`
-      : `  ${i}: routine ${s.call.name} ${s.call.operands.map((o) => `[${o.shape}]`).join(" ")} slots ${s.slots}`
+      : `  ${i}: routine ${s.call.name} ${
+        s.call.operands.map((o) => `[${o.shape}]`).join(" ")
+      } slots ${s.slots}`
   );
   log(3, `plan of ${plan.steps.length} steps\n${lines.join("\n")}`);
 }

@@ -8,15 +8,17 @@ import { backendOf } from "./runtime.ts";
 const warnElements = 1 << 18;
 
 // Finalizers do not run inside a synchronous loop, so they are a net for stray results, not the way memory is managed.
-const lost = new FinalizationRegistry<{ backend: Backend; buffer: Buffer }>(({ backend, buffer }) => {
-  backend.free(buffer);
-  if (buffer.length >= warnElements) {
-    warnOnce(
-      "a large tensor was left to the garbage collector; a step scope (`using scope = stepScope()`) frees such " +
-        "results at once",
-    );
-  }
-});
+const lost = new FinalizationRegistry<{ backend: Backend; buffer: Buffer }>(
+  ({ backend, buffer }) => {
+    backend.free(buffer);
+    if (buffer.length >= warnElements) {
+      warnOnce(
+        "a large tensor was left to the garbage collector; a step scope (`using scope = stepScope()`) frees such " +
+          "results at once",
+      );
+    }
+  },
+);
 
 /** Device memory of one value. */
 export class Storage {

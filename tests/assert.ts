@@ -1,6 +1,6 @@
 /** Assertions on numbers, with messages that say where and by how much. */
 import { AssertionError } from "@std/assert";
-import { type Tensor } from "@pta/core";
+import type { Tensor } from "@pta/core";
 import { codecs } from "../core/dtype.ts";
 import type { Plain } from "./plain.ts";
 
@@ -42,14 +42,23 @@ export function closeNumbers(
   }
   if (worst >= 0) {
     throw new AssertionError(
-      `${what}: element ${worst} of ${expected.length} is ${actual[worst]}, expected ${expected[worst]} ` +
-        `(largest absolute error ${largest.toExponential(2)}, relative ${relative.toExponential(2)})`,
+      `${what}: element ${worst} of ${expected.length} is ${actual[worst]}, expected ${
+        expected[worst]
+      } ` +
+        `(largest absolute error ${largest.toExponential(2)}, relative ${
+          relative.toExponential(2)
+        })`,
     );
   }
 }
 
 /** Checks the shape and every element of a tensor against plain numbers. */
-export function close(actual: Tensor, expected: Plain, tolerance: Tolerance = {}, what = "tensor"): void {
+export function close(
+  actual: Tensor,
+  expected: Plain,
+  tolerance: Tolerance = {},
+  what = "tensor",
+): void {
   if (actual.shape.join() !== expected.shape.join()) {
     throw new AssertionError(`${what}: shape [${actual.shape}], expected [${expected.shape}]`);
   }

@@ -23,7 +23,12 @@ const F = nn.functional;
 /** A model with dropout under AdamW, and batches that are the same each time. */
 function trainer(device: string) {
   manualSeed(4);
-  const model = new nn.Sequential(new nn.Linear(6, 8), new nn.GELU(), new nn.Dropout(0.5), new nn.Linear(8, 3));
+  const model = new nn.Sequential(
+    new nn.Linear(6, 8),
+    new nn.GELU(),
+    new nn.Dropout(0.5),
+    new nn.Linear(8, 3),
+  );
   const optimizer = new optim.AdamW(model.parameters(), { lr: 0.02 });
   const step = (x: Tensor, t: Tensor): { loss: Tensor; logits: Tensor } => {
     optimizer.zeroGrad();
@@ -37,7 +42,10 @@ function trainer(device: string) {
   const batch = (i: number, rows = 5): [Tensor, Tensor] => {
     const dice = new Dice(100 + i);
     return [
-      tensor(Float32Array.from({ length: rows * 6 }, () => dice.next() - 0.5), { shape: [rows, 6], device }),
+      tensor(Float32Array.from({ length: rows * 6 }, () => dice.next() - 0.5), {
+        shape: [rows, 6],
+        device,
+      }),
       tensor(Int32Array.from({ length: rows }, () => dice.int(3)), { device }),
     ];
   };
@@ -59,12 +67,15 @@ function history(device: string, captured: boolean): number[][] {
   });
 }
 
-eachDevice("a captured training step is the plain one, with new dropout masks and a new learning rate", (device) => {
-  const plain = history(device, false), captured = history(device, true);
-  assertEquals(captured, plain);
-  // Masks differ from step to step, so do the losses.
-  assertEquals(new Set(plain.slice(0, 10).map((row) => row[0])).size, 10);
-});
+eachDevice(
+  "a captured training step is the plain one, with new dropout masks and a new learning rate",
+  (device) => {
+    const plain = history(device, false), captured = history(device, true);
+    assertEquals(captured, plain);
+    // Masks differ from step to step, so do the losses.
+    assertEquals(new Set(plain.slice(0, 10).map((row) => row[0])).size, 10);
+  },
+);
 
 eachDevice("replays build no graph and make no plan", (device) => {
   const { step, batch } = trainer(device);
@@ -148,7 +159,9 @@ eachDevice("arguments are copied, so the caller may change or free them", () => 
     assertEquals(out.item(), i + 1);
   }
   const t = tensor([[1, 2], [3, 4]]);
-  for (let i = 0; i < 3; i++) assertEquals(capture((x: Tensor) => x.mul(1))(t.t()).toArray(), [[1, 3], [2, 4]]);
+  for (let i = 0; i < 3; i++) {
+    assertEquals(capture((x: Tensor) => x.mul(1))(t.t()).toArray(), [[1, 3], [2, 4]]);
+  }
   const turned = capture((x: Tensor) => x.mul(2));
   for (let i = 0; i < 4; i++) assertEquals(turned(t.t()).toArray(), [[2, 6], [4, 8]]);
 });

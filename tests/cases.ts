@@ -68,7 +68,12 @@ const binary = (
   fn: (a: Tensor, b: Tensor) => Tensor,
   f: (a: number, b: number) => number,
   options: Options = {},
-) => row(name, fn, (a, b) => plain.zip(f, a, b), { domains: [usual, usual], broadcasts: true, ...options });
+) =>
+  row(name, fn, (a, b) => plain.zip(f, a, b), {
+    domains: [usual, usual],
+    broadcasts: true,
+    ...options,
+  });
 
 const positive: Domain = [0.3, 3], flat = { gradient: false };
 const truth = (x: boolean) => x ? 1 : 0;
@@ -112,7 +117,10 @@ export const primitiveCases: Readonly<Record<OpName, Case>> = {
   min: binary("minimum", (a, b) => a.minimum(b), Math.min),
   lt: binary("lt", (a, b) => a.lt(b), (a, b) => truth(a < b), flat),
   le: binary("le", (a, b) => a.le(b), (a, b) => truth(a <= b), { ...ints }),
-  eq: binary("eq", (a, b) => a.eq(b), (a, b) => truth(a === b), { ...ints, domains: [[0, 3], [0, 3]] }),
+  eq: binary("eq", (a, b) => a.eq(b), (a, b) => truth(a === b), {
+    ...ints,
+    domains: [[0, 3], [0, 3]],
+  }),
   and: binary("bitwiseAnd", (a, b) => a.bitwiseAnd(b), (a, b) => a & b, ints),
   or: binary("bitwiseOr", (a, b) => a.bitwiseOr(b), (a, b) => a | b, ints),
   xor: binary("bitwiseXor", (a, b) => a.bitwiseXor(b), (a, b) => a ^ b, ints),
@@ -126,10 +134,15 @@ export const primitiveCases: Readonly<Record<OpName, Case>> = {
   }),
   where: binary("where", (a, b) => where(a.lt(b), a.mul(2), b), (a, b) => a < b ? 2 * a : b),
   // The numbers themselves are held against published vectors in rng_test.ts; here: nothing outside [0, 1).
-  randomBits: unary("rand", (x) => {
-    const r = rand(x.shape, { device: x.device });
-    return r.ge(0).logicalAnd(r.lt(1)).to(x.dtype);
-  }, () => 1, { ...flat, covers: [] }),
+  randomBits: unary(
+    "rand",
+    (x) => {
+      const r = rand(x.shape, { device: x.device });
+      return r.ge(0).logicalAnd(r.lt(1)).to(x.dtype);
+    },
+    () => 1,
+    { ...flat, covers: [] },
+  ),
 };
 
 const mean = (r: readonly number[]) => sum(r) / r.length;
@@ -149,9 +162,20 @@ const reduction = (
   f: (row: number[]) => number,
   options: Options = {},
 ): Case[] => [
-  row(`${name} of rows`, (x) => fn(x, -1, false), (x) => plain.reduce(f, x, [last(x)]), { rank: 1, ...options, covers: options.covers ?? [name] }),
-  row(`${name} of columns`, (x) => fn(x, 0, true), (x) => plain.reduce(f, x, [0], true), { rank: 1, ...options, covers: [] }),
-  row(`${name} of all`, (x) => fn(x, undefined, false), (x) => plain.reduce(f, x), { ...options, covers: [] }),
+  row(`${name} of rows`, (x) => fn(x, -1, false), (x) => plain.reduce(f, x, [last(x)]), {
+    rank: 1,
+    ...options,
+    covers: options.covers ?? [name],
+  }),
+  row(`${name} of columns`, (x) => fn(x, 0, true), (x) => plain.reduce(f, x, [0], true), {
+    rank: 1,
+    ...options,
+    covers: [],
+  }),
+  row(`${name} of all`, (x) => fn(x, undefined, false), (x) => plain.reduce(f, x), {
+    ...options,
+    covers: [],
+  }),
 ];
 
 const softmax = (x: Plain, d: number) => {
@@ -177,7 +201,10 @@ const composites: readonly Case[] = [
   binary("logicalAnd", (a, b) => a.logicalAnd(b), (a, b) => truth(a !== 0 && b !== 0), bools),
   binary("logicalOr", (a, b) => a.logicalOr(b), (a, b) => truth(a !== 0 || b !== 0), bools),
   binary("logicalXor", (a, b) => a.logicalXor(b), (a, b) => truth((a !== 0) !== (b !== 0)), bools),
-  unary("logicalNot", (x) => x.logicalNot(), (x) => truth(x === 0), { kind: "bool", domains: [[0, 2]] }),
+  unary("logicalNot", (x) => x.logicalNot(), (x) => truth(x === 0), {
+    kind: "bool",
+    domains: [[0, 2]],
+  }),
   unary("bool", (x) => x.bool(), (x) => truth(x !== 0), { kind: "int", domains: [[-2, 2]] }),
   unary("float", (x) => x.float(), (x) => x, { kind: "int", domains: [[-9, 9]] }),
   unary("double", (x) => x.double(), (x) => x, { kind: "int", domains: [[-9, 9]] }),
@@ -196,13 +223,21 @@ const composites: readonly Case[] = [
   unary("sigmoid", (x) => x.sigmoid(), sigmoid),
   unary("relu", (x) => x.relu(), (x) => Math.max(x, 0)),
   unary("gelu", (x) => x.gelu(), (x) => 0.5 * x * (1 + erf(x / Math.SQRT2))),
-  unary("gelu by tanh", (x) => x.gelu({ approximate: "tanh" }), (x) =>
-    0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))), { covers: [] }),
+  unary(
+    "gelu by tanh",
+    (x) => x.gelu({ approximate: "tanh" }),
+    (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    { covers: [] },
+  ),
   unary("silu", (x) => x.silu(), (x) => x * sigmoid(x)),
   unary("softplus", (x) => x.softplus({ beta: 2 }), (x) => Math.log1p(Math.exp(2 * x)) / 2),
   unary("leakyRelu", (x) => x.leakyRelu(0.1), (x) => x > 0 ? x : 0.1 * x),
   unary("elu", (x) => x.elu(0.7), (x) => x > 0 ? x : 0.7 * Math.expm1(x)),
-  unary("clamp", (x) => x.clamp({ min: -1.03, max: 0.51 }), (x) => Math.min(Math.max(x, -1.03), 0.51)),
+  unary(
+    "clamp",
+    (x) => x.clamp({ min: -1.03, max: 0.51 }),
+    (x) => Math.min(Math.max(x, -1.03), 0.51),
+  ),
   binary("lerp", (a, b) => a.lerp(b, 0.3), (a, b) => a + 0.3 * (b - a)),
   binary("maskedFill", (a, b) => a.add(b.mul(0)).maskedFill(b.gt(0), 5), (a, b) => b > 0 ? 5 : a),
   unary("pow of 3", (x) => x.pow(3), (x) => x ** 3, { covers: [] }),
@@ -216,61 +251,139 @@ const composites: readonly Case[] = [
   ...reduction("amin", (x, d, k) => x.amin(d, k), (r) => Math.min(...r), { empty: false }),
   ...reduction("any", (x, d, k) => x.any(d, k), (r) => truth(r.some((v) => v !== 0)), bools1()),
   ...reduction("all", (x, d, k) => x.all(d, k), (r) => truth(r.every((v) => v !== 0)), bools1()),
-  ...reduction("norm", (x, d, k) => x.norm(d, k), (r) => Math.sqrt(sum(r.map((v) => v * v))), { empty: false }),
+  ...reduction("norm", (x, d, k) => x.norm(d, k), (r) => Math.sqrt(sum(r.map((v) => v * v))), {
+    empty: false,
+  }),
   ...reduction("logsumexp", (x, d, k) => x.logsumexp(d, k), logsumexp, { empty: false }),
-  ...reduction("var", (x, d, k) => x.var(d, { keepdim: k, correction: 0 }), (r) => variance(r, 0), { empty: false }),
-  row("var, unbiased", (x) => x.add(x.detach().cos()).var(), (x) => plain.reduce(variance, plain.zip((v) => v + Math.cos(v), x)), {
-    rank: 1,
+  ...reduction("var", (x, d, k) => x.var(d, { keepdim: k, correction: 0 }), (r) => variance(r, 0), {
     empty: false,
-    covers: [],
-    gradient: false,
   }),
-  row("std", (x) => x.std(-1, { correction: 0 }), (x) => plain.reduce((r) => Math.sqrt(variance(r, 0)), x, [last(x)]), {
-    rank: 1,
-    empty: false,
-    // The deviation of equal values, as expanded rows have, has no gradient.
-    gradient: false,
-  }),
-  row("countNonzero", (x) => x.countNonzero(), (x) => plain.reduce((r) => r.filter((v) => v !== 0).length, x), {
-    ...bools1(),
-  }),
-  ...reduction("argmax", (x, d, k) => x.argmax(d as number | undefined, k), indexOf((r) => Math.max(...r)), { ...flat, empty: false }),
-  ...reduction("argmin", (x, d, k) => x.argmin(d as number | undefined, k), indexOf((r) => Math.min(...r)), { ...flat, empty: false }),
+  row(
+    "var, unbiased",
+    (x) => x.add(x.detach().cos()).var(),
+    (x) => plain.reduce(variance, plain.zip((v) => v + Math.cos(v), x)),
+    {
+      rank: 1,
+      empty: false,
+      covers: [],
+      gradient: false,
+    },
+  ),
+  row(
+    "std",
+    (x) => x.std(-1, { correction: 0 }),
+    (x) => plain.reduce((r) => Math.sqrt(variance(r, 0)), x, [last(x)]),
+    {
+      rank: 1,
+      empty: false,
+      // The deviation of equal values, as expanded rows have, has no gradient.
+      gradient: false,
+    },
+  ),
+  row(
+    "countNonzero",
+    (x) => x.countNonzero(),
+    (x) => plain.reduce((r) => r.filter((v) => v !== 0).length, x),
+    {
+      ...bools1(),
+    },
+  ),
+  ...reduction(
+    "argmax",
+    (x, d, k) => x.argmax(d as number | undefined, k),
+    indexOf((r) => Math.max(...r)),
+    { ...flat, empty: false },
+  ),
+  ...reduction(
+    "argmin",
+    (x, d, k) => x.argmin(d as number | undefined, k),
+    indexOf((r) => Math.min(...r)),
+    { ...flat, empty: false },
+  ),
   row("max", (x) => x.max(), (x) => plain.reduce((r) => Math.max(...r), x), { empty: false }),
   row("min", (x) => x.min(), (x) => plain.reduce((r) => Math.min(...r), x), { empty: false }),
   row("softmax", (x) => x.softmax(-1), (x) => softmax(x, last(x)), { rank: 1, empty: false }),
-  row("softmax of columns", (x) => x.softmax(0), (x) => softmax(x, 0), { rank: 1, empty: false, covers: [] }),
+  row("softmax of columns", (x) => x.softmax(0), (x) => softmax(x, 0), {
+    rank: 1,
+    empty: false,
+    covers: [],
+  }),
   row("logSoftmax", (x) => x.logSoftmax(-1), (x) => plain.zip(Math.log, softmax(x, last(x))), {
     rank: 1,
     empty: false,
   }),
 
-  row("reshape", (x) => x.reshape(-1, 1), (x) => plain.reshape(x, [x.data.length, 1]), { empty: false }),
-  row("view", (x) => x.contiguous().view([...x.shape, 1]), (x) => plain.reshape(x, [...x.shape, 1]), {
-    covers: ["view", "contiguous"],
+  row("reshape", (x) => x.reshape(-1, 1), (x) => plain.reshape(x, [x.data.length, 1]), {
+    empty: false,
   }),
+  row(
+    "view",
+    (x) => x.contiguous().view([...x.shape, 1]),
+    (x) => plain.reshape(x, [...x.shape, 1]),
+    {
+      covers: ["view", "contiguous"],
+    },
+  ),
   row("flatten", (x) => x.flatten(), (x) => plain.reshape(x, [x.data.length])),
-  row("unflatten", (x) => x.unflatten(0, [1, -1]), (x) => plain.reshape(x, [1, ...x.shape]), { rank: 1, empty: false }),
-  row("permute", (x) => x.permute(x.shape.map((_, d) => x.ndim - 1 - d)), (x) => plain.permute(x, x.shape.map((_, d) => last(x) - d))),
-  row("transpose", (x) => x.transpose(0, -1), (x) => x.shape.length < 2 ? x : swap(x, 0, last(x)), { rank: 1 }),
+  row("unflatten", (x) => x.unflatten(0, [1, -1]), (x) => plain.reshape(x, [1, ...x.shape]), {
+    rank: 1,
+    empty: false,
+  }),
+  row(
+    "permute",
+    (x) => x.permute(x.shape.map((_, d) => x.ndim - 1 - d)),
+    (x) => plain.permute(x, x.shape.map((_, d) => last(x) - d)),
+  ),
+  row("transpose", (x) => x.transpose(0, -1), (x) => x.shape.length < 2 ? x : swap(x, 0, last(x)), {
+    rank: 1,
+  }),
   row("mT", (x) => x.mT, (x) => swap(x, last(x) - 1, last(x)), { rank: 2 }),
-  row("t", (x) => x.reshape(-1, 1).t(), (x) => plain.reshape(x, [1, x.data.length]), { empty: false }),
-  row("expand", (x) => x.unsqueeze(0).expand([3, ...x.shape]), (x) => plain.expand(x, [3, ...x.shape])),
-  row("broadcastTo", (x) => x.broadcastTo([2, ...x.shape]), (x) => plain.expand(x, [2, ...x.shape])),
-  row("squeeze", (x) => x.unsqueeze(-1).squeeze(), (x) => plain.reshape(x, x.shape.filter((s) => s !== 1))),
+  row("t", (x) => x.reshape(-1, 1).t(), (x) => plain.reshape(x, [1, x.data.length]), {
+    empty: false,
+  }),
+  row(
+    "expand",
+    (x) => x.unsqueeze(0).expand([3, ...x.shape]),
+    (x) => plain.expand(x, [3, ...x.shape]),
+  ),
+  row(
+    "broadcastTo",
+    (x) => x.broadcastTo([2, ...x.shape]),
+    (x) => plain.expand(x, [2, ...x.shape]),
+  ),
+  row(
+    "squeeze",
+    (x) => x.unsqueeze(-1).squeeze(),
+    (x) => plain.reshape(x, x.shape.filter((s) => s !== 1)),
+  ),
   row("unsqueeze", (x) => x.unsqueeze(-1), (x) => plain.reshape(x, [...x.shape, 1])),
-  row("narrow", (x) => x.narrow(-1, 1, x.shape[x.ndim - 1] - 1), (x) => plain.slice(x, last(x), 1, x.shape[last(x)]), {
-    rank: 1,
-    empty: false,
-  }),
-  row("slice", (x) => x.slice(-1, 0, -1, 2), (x) => plain.slice(x, last(x), 0, x.shape[last(x)] - 1, 2), {
-    rank: 1,
-    empty: false,
-  }),
-  row("select", (x) => x.select(0, -1), (x) => plain.reshape(plain.slice(x, 0, x.shape[0] - 1, x.shape[0]), x.shape.slice(1)), {
-    rank: 1,
-    empty: false,
-  }),
+  row(
+    "narrow",
+    (x) => x.narrow(-1, 1, x.shape[x.ndim - 1] - 1),
+    (x) => plain.slice(x, last(x), 1, x.shape[last(x)]),
+    {
+      rank: 1,
+      empty: false,
+    },
+  ),
+  row(
+    "slice",
+    (x) => x.slice(-1, 0, -1, 2),
+    (x) => plain.slice(x, last(x), 0, x.shape[last(x)] - 1, 2),
+    {
+      rank: 1,
+      empty: false,
+    },
+  ),
+  row(
+    "select",
+    (x) => x.select(0, -1),
+    (x) => plain.reshape(plain.slice(x, 0, x.shape[0] - 1, x.shape[0]), x.shape.slice(1)),
+    {
+      rank: 1,
+      empty: false,
+    },
+  ),
   row("chunk", (x) => cat(x.chunk(2, 0).reverse(), 0), (x) => {
     const half = Math.ceil(x.shape[0] / 2);
     return plain.cat([plain.slice(x, 0, half, x.shape[0]), plain.slice(x, 0, 0, half)], 0);
@@ -280,21 +393,40 @@ const composites: readonly Case[] = [
     for (let i = 0; i < n; i += 2) parts.unshift(plain.slice(x, d, i, Math.min(i + 2, n)));
     return plain.cat(parts, d);
   }, { rank: 1, empty: false }),
-  row("unbind", (x) => stack(x.unbind(0), -1), (x) => plain.permute(x, [...x.shape.slice(1).map((_, d) => d + 1), 0]), {
-    rank: 1,
-    empty: false,
-  }),
+  row(
+    "unbind",
+    (x) => stack(x.unbind(0), -1),
+    (x) => plain.permute(x, [...x.shape.slice(1).map((_, d) => d + 1), 0]),
+    {
+      rank: 1,
+      empty: false,
+    },
+  ),
   row("flip", (x) => x.flip(0), (x) => plain.flip(x, [0]), { rank: 1 }),
-  row("pad", (x) => x.pad([2, 1], 0.5), (x) => plain.pad(x, x.shape.map((_, d) => d === last(x) ? [2, 1] : [0, 0]), 0.5), {
-    rank: 1,
-    empty: false,
-  }),
-  row("pad, cutting", (x) => x.pad([-1, 2]), (x) =>
-    plain.pad(plain.slice(x, last(x), 1, x.shape[last(x)]), x.shape.map((_, d) => d === last(x) ? [0, 2] : [0, 0]), 0), {
-    rank: 1,
-    empty: false,
-    covers: [],
-  }),
+  row(
+    "pad",
+    (x) => x.pad([2, 1], 0.5),
+    (x) => plain.pad(x, x.shape.map((_, d) => d === last(x) ? [2, 1] : [0, 0]), 0.5),
+    {
+      rank: 1,
+      empty: false,
+    },
+  ),
+  row(
+    "pad, cutting",
+    (x) => x.pad([-1, 2]),
+    (x) =>
+      plain.pad(
+        plain.slice(x, last(x), 1, x.shape[last(x)]),
+        x.shape.map((_, d) => d === last(x) ? [0, 2] : [0, 0]),
+        0,
+      ),
+    {
+      rank: 1,
+      empty: false,
+      covers: [],
+    },
+  ),
   row("repeat", (x) => x.repeat([2, ...x.shape.map(() => 2)]), (x) => {
     let out = plain.reshape(x, [1, ...x.shape]);
     for (let d = 0; d < out.shape.length; d++) out = plain.cat([out, out], d);
@@ -307,42 +439,85 @@ const composites: readonly Case[] = [
     covers: [],
     empty: false,
   }),
-  row("stack", (a, b) => stack([a, b], -1), (a, b) =>
-    plain.cat([a, b].map((x) => plain.reshape(x, [...x.shape, 1])), a.shape.length), {
-    domains: [usual, usual],
-    covers: [],
-    empty: false,
-  }),
+  row(
+    "stack",
+    (a, b) => stack([a, b], -1),
+    (a, b) => plain.cat([a, b].map((x) => plain.reshape(x, [...x.shape, 1])), a.shape.length),
+    {
+      domains: [usual, usual],
+      covers: [],
+      empty: false,
+    },
+  ),
 
-  row("indexSelect", (x) => x.indexSelect(0, tensor(Int32Array.of(1, 0, 1), { device: x.device })), (x) => {
-    const rows = [1, 0, 1].map((i) => plain.slice(x, 0, i, i + 1));
-    return plain.cat(rows, 0);
-  }, { rank: 1, empty: false }),
-  row("gather", (x) => x.gather(-1, wheel(x)), (x) => plain.gather(x, last(x), plainWheel(x)), { rank: 1, empty: false }),
-  row("scatterAdd", (a, b) => a.scatterAdd(-1, wheel(a), b), (a, b) => plain.scatterAdd(a, last(a), plainWheel(a), b), {
+  row(
+    "indexSelect",
+    (x) => x.indexSelect(0, tensor(Int32Array.of(1, 0, 1), { device: x.device })),
+    (x) => {
+      const rows = [1, 0, 1].map((i) => plain.slice(x, 0, i, i + 1));
+      return plain.cat(rows, 0);
+    },
+    { rank: 1, empty: false },
+  ),
+  row("gather", (x) => x.gather(-1, wheel(x)), (x) => plain.gather(x, last(x), plainWheel(x)), {
     rank: 1,
-    domains: [usual, usual],
     empty: false,
   }),
+  row(
+    "scatterAdd",
+    (a, b) => a.scatterAdd(-1, wheel(a), b),
+    (a, b) => plain.scatterAdd(a, last(a), plainWheel(a), b),
+    {
+      rank: 1,
+      domains: [usual, usual],
+      empty: false,
+    },
+  ),
 
-  row("matmul", (a, b) => a.matmul(b.mT), (a, b) => plain.matmul(a, swap(b, last(b) - 1, last(b))), {
+  row(
+    "matmul",
+    (a, b) => a.matmul(b.mT),
+    (a, b) => plain.matmul(a, swap(b, last(b) - 1, last(b))),
+    {
+      rank: 2,
+      domains: [usual, usual],
+      empty: false,
+    },
+  ),
+  row("mm", (a, b) => a.mT.mm(b), (a, b) => plain.matmul(swap(a, 0, 1), b), {
     rank: 2,
     domains: [usual, usual],
     empty: false,
   }),
-  row("mm", (a, b) => a.mT.mm(b), (a, b) => plain.matmul(swap(a, 0, 1), b), { rank: 2, domains: [usual, usual], empty: false }),
-  row("bmm", (a, b) => a.unsqueeze(0).bmm(b.mT.unsqueeze(0)), (a, b) =>
-    plain.matmul(plain.reshape(a, [1, ...a.shape]), plain.reshape(swap(b, 0, 1), [1, b.shape[1], b.shape[0]])), {
-    rank: 2,
-    domains: [usual, usual],
-    empty: false,
-  }),
-  row("dot", (a, b) => a.flatten().dot(b.flatten()), (a, b) => ({ shape: [], data: [sum(a.data.map((v, i) => v * b.data[i]))] }), {
-    domains: [usual, usual],
-    empty: false,
-  }),
-  row("outer", (a, b) => a.flatten().outer(b.flatten()), (a, b) =>
-    plain.build([a.data.length, b.data.length], ([i, j]) => a.data[i] * b.data[j]), { domains: [usual, usual], empty: false }),
+  row(
+    "bmm",
+    (a, b) => a.unsqueeze(0).bmm(b.mT.unsqueeze(0)),
+    (a, b) =>
+      plain.matmul(
+        plain.reshape(a, [1, ...a.shape]),
+        plain.reshape(swap(b, 0, 1), [1, b.shape[1], b.shape[0]]),
+      ),
+    {
+      rank: 2,
+      domains: [usual, usual],
+      empty: false,
+    },
+  ),
+  row(
+    "dot",
+    (a, b) => a.flatten().dot(b.flatten()),
+    (a, b) => ({ shape: [], data: [sum(a.data.map((v, i) => v * b.data[i]))] }),
+    {
+      domains: [usual, usual],
+      empty: false,
+    },
+  ),
+  row(
+    "outer",
+    (a, b) => a.flatten().outer(b.flatten()),
+    (a, b) => plain.build([a.data.length, b.data.length], ([i, j]) => a.data[i] * b.data[j]),
+    { domains: [usual, usual], empty: false },
+  ),
 ];
 
 function bools1(): Options {

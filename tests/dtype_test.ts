@@ -5,7 +5,16 @@ import { closeNumbers, numbers } from "./assert.ts";
 import { eachDevice } from "./devices.ts";
 import golden from "./golden/dtypes.json" with { type: "json" };
 
-const names: readonly DType[] = ["float32", "float64", "float16", "bfloat16", "int32", "int64", "uint8", "bool"];
+const names: readonly DType[] = [
+  "float32",
+  "float64",
+  "float16",
+  "bfloat16",
+  "int32",
+  "int64",
+  "uint8",
+  "bool",
+];
 type Row = Record<string, string | null>;
 
 const wide = (dtype: DType) => ones([2], { dtype, device: "null" });
@@ -21,7 +30,8 @@ const dtypeOf = (fn: () => Tensor): string | null => {
 };
 const pairs = (fn: (a: DType, b: DType) => string | null) =>
   Object.fromEntries(names.map((a) => [a, Object.fromEntries(names.map((b) => [b, fn(a, b)]))]));
-const each = (fn: (a: DType) => string | null, list = names): Row => Object.fromEntries(list.map((a) => [a, fn(a)]));
+const each = (fn: (a: DType) => string | null, list = names): Row =>
+  Object.fromEntries(list.map((a) => [a, fn(a)]));
 
 Deno.test("result dtypes are PyTorch's", () => {
   assertEquals(pairs((a, b) => promote(a, b)), golden.tensors);
@@ -35,7 +45,10 @@ Deno.test("result dtypes are PyTorch's", () => {
   assertEquals(each((a) => dtypeOf(() => wide(a).sum())), golden.sum);
   assertEquals(each((a) => dtypeOf(() => wide(a).prod())), golden.prod);
   assertEquals(each((a) => dtypeOf(() => wide(a).amax())), golden.amax);
-  assertEquals(each((a) => dtypeOf(() => wide(a).argmax()), names.filter((n) => n !== "bool")), golden.argmax);
+  assertEquals(
+    each((a) => dtypeOf(() => wide(a).argmax()), names.filter((n) => n !== "bool")),
+    golden.argmax,
+  );
   assertEquals(pairs((a, b) => dtypeOf(() => cat([wide(a), wide(b)]))), golden.cat);
   assertEquals(pairs((a, b) => dtypeOf(() => where(wide("bool"), wide(a), wide(b)))), golden.where);
 });
@@ -58,7 +71,11 @@ eachDevice("every dtype is stored and read back", (device) => {
     const t = tensor(samples, { dtype, device });
     assertEquals(numbers(t), [...held[dtype]], dtype);
     assertEquals(numbers(t.clone()), [...held[dtype]], dtype);
-    assertEquals(numbers(full([3], 2.5, { dtype, device }).clone()), [held[dtype][2], held[dtype][2], held[dtype][2]]);
+    assertEquals(numbers(full([3], 2.5, { dtype, device }).clone()), [
+      held[dtype][2],
+      held[dtype][2],
+      held[dtype][2],
+    ]);
   }
 });
 
@@ -75,17 +92,42 @@ eachDevice("every dtype casts to every other", (device) => {
 });
 
 eachDevice("float16 and bfloat16 round to nearest, ties to even", (device) => {
-  const half = tensor([1 + 2 ** -11, 1 + 3 * 2 ** -11, 65504, 65520, 2 ** -24, 2 ** -26, -0.1], { device });
-  assertEquals(numbers(half.to("float16")), [1, 1 + 2 ** -9, 65504, Infinity, 2 ** -24, 0, Math.f16round(-0.1)]);
+  const half = tensor([1 + 2 ** -11, 1 + 3 * 2 ** -11, 65504, 65520, 2 ** -24, 2 ** -26, -0.1], {
+    device,
+  });
+  assertEquals(numbers(half.to("float16")), [
+    1,
+    1 + 2 ** -9,
+    65504,
+    Infinity,
+    2 ** -24,
+    0,
+    Math.f16round(-0.1),
+  ]);
   const brain = tensor([1 + 2 ** -8, 1 + 3 * 2 ** -8, 3.4e38, -0.1, 1 / 3], { device });
-  assertEquals(numbers(brain.to("bfloat16")), [1, 1 + 2 ** -6, Infinity, -0.10009765625, 0.333984375]);
-  assertEquals(numbers(tensor([NaN, Infinity, -Infinity], { device }).to("bfloat16")), [NaN, Infinity, -Infinity]);
-  assertEquals(numbers(tensor([NaN, Infinity, -Infinity], { device }).to("float16")), [NaN, Infinity, -Infinity]);
+  assertEquals(numbers(brain.to("bfloat16")), [
+    1,
+    1 + 2 ** -6,
+    Infinity,
+    -0.10009765625,
+    0.333984375,
+  ]);
+  assertEquals(numbers(tensor([NaN, Infinity, -Infinity], { device }).to("bfloat16")), [
+    NaN,
+    Infinity,
+    -Infinity,
+  ]);
+  assertEquals(numbers(tensor([NaN, Infinity, -Infinity], { device }).to("float16")), [
+    NaN,
+    Infinity,
+    -Infinity,
+  ]);
 });
 
 eachDevice("arithmetic in float16 and bfloat16 rounds its results", (device) => {
   for (const dtype of ["float16", "bfloat16"] as const) {
-    const a = tensor([0.1, 1.7, -3.3, 100], { dtype, device }), b = tensor([0.3, 2.2, 1.1, 7], { dtype, device });
+    const a = tensor([0.1, 1.7, -3.3, 100], { dtype, device }),
+      b = tensor([0.3, 2.2, 1.1, 7], { dtype, device });
     const [x, y] = [numbers(a), numbers(b)];
     const step = dtype === "float16" ? 2 ** -10 : 2 ** -7;
     closeNumbers(numbers(a.mul(b)), x.map((v, i) => v * y[i]), { atol: 0, rtol: step }, dtype);
@@ -140,7 +182,8 @@ eachDevice("bool is 0 or 1", (device) => {
 });
 
 eachDevice("integer division and powers by zero do not trap", (device) => {
-  const a = tensor(Int32Array.of(7, -7, 0), { device }), zero = tensor(Int32Array.of(0, 0, 0), { device });
+  const a = tensor(Int32Array.of(7, -7, 0), { device }),
+    zero = tensor(Int32Array.of(0, 0, 0), { device });
   assertEquals(numbers(a.div(2)), [3.5, -3.5, 0]);
   assertEquals(numbers(a.div(zero)), [Infinity, -Infinity, NaN]);
   a.floorDivide(zero).realize();

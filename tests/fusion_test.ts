@@ -71,7 +71,12 @@ Deno.test("softmax, gelu and a squared loss run as 1 kernel together with their 
 
 Deno.test("a layer norm with its gradients runs as 3 kernels: rows, and sums over rows for weight and bias", () => {
   const names = trace(
-    () => ({ x: data(8, 64).requiresGrad_(), w: data(64).requiresGrad_(), b: data(64).requiresGrad_(), up: data(8, 64) }),
+    () => ({
+      x: data(8, 64).requiresGrad_(),
+      w: data(64).requiresGrad_(),
+      b: data(64).requiresGrad_(),
+      up: data(8, 64),
+    }),
     ({ x, w, b, up }) => {
       const y = F.layerNorm(x, [64], { weight: w, bias: b });
       return [y, ...grad(y.mul(up).sum(), [x, w, b])];
@@ -82,7 +87,10 @@ Deno.test("a layer norm with its gradients runs as 3 kernels: rows, and sums ove
 
 Deno.test("cross entropy with its gradient runs as 1 kernel, beside the count of targets and the mean", () => {
   const names = trace(
-    () => ({ x: data(8, 10).requiresGrad_(), t: randint(0, 10, [8], { dtype: "int32" }).realize() }),
+    () => ({
+      x: data(8, 10).requiresGrad_(),
+      t: randint(0, 10, [8], { dtype: "int32" }).realize(),
+    }),
     ({ x, t }) => {
       const loss = F.crossEntropy(x, t);
       return [loss, ...grad(loss, [x])];
@@ -99,7 +107,9 @@ Deno.test("bias and ReLU after a product run as 1 kernel", () => {
 });
 
 /** Kernels of an optimizer's third step, gradients computed before. */
-function stepTrace(make: (params: readonly Tensor[]) => { step(): void; zeroGrad(): void }): string[] {
+function stepTrace(
+  make: (params: readonly Tensor[]) => { step(): void; zeroGrad(): void },
+): string[] {
   return on("null", () => {
     const device = backendOf("null") as NullBackend;
     const model = new nn.Sequential(new nn.Linear(16, 32), new nn.ReLU(), new nn.Linear(32, 4));
@@ -117,7 +127,10 @@ function stepTrace(make: (params: readonly Tensor[]) => { step(): void; zeroGrad
 }
 
 Deno.test("an optimizer's step runs as 1 kernel a parameter; Adam's scalars are 1 more", () => {
-  assertEquals(stepTrace((p) => new optim.SGD([...p], { lr: 0.1, momentum: 0.9, weightDecay: 0.1 })).length, 4);
+  assertEquals(
+    stepTrace((p) => new optim.SGD([...p], { lr: 0.1, momentum: 0.9, weightDecay: 0.1 })).length,
+    4,
+  );
   assertEquals(stepTrace((p) => new optim.Adam([...p], { lr: 0.1 })).length, 5);
   assertEquals(stepTrace((p) => new optim.AdamW([...p], { lr: 0.1 })).length, 5);
 });
@@ -142,7 +155,8 @@ Deno.test("without fusion every operation is a kernel", () => {
 eachDevice("fusion changes no value", (device) => {
   const run = (fuse: boolean) =>
     on(device, () => {
-      const x = tensor(Float32Array.from({ length: 60 }, (_, i) => Math.sin(i)), { shape: [5, 12] }).requiresGrad_();
+      const x = tensor(Float32Array.from({ length: 60 }, (_, i) => Math.sin(i)), { shape: [5, 12] })
+        .requiresGrad_();
       const y = F.layerNorm(x, [12]).gelu().softmax(-1).mul(x).logSoftmax(0);
       return [y, ...grad(y.square().sum(), [x])].map(numbers);
     }, { fuse });
@@ -153,10 +167,17 @@ eachDevice("fusion changes no value", (device) => {
 Deno.test("PTA_FUSE=0 turns fusion off", async () => {
   const code = 'import { settings } from "@pta/core"; console.log(settings.fuse);';
   const run = async (env: Record<string, string>) => {
-    const command = new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", code], env, cwd: new URL("..", import.meta.url) });
+    const command = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--no-check", code],
+      env,
+      cwd: new URL("..", import.meta.url),
+    });
     return new TextDecoder().decode((await command.output()).stdout).trim();
   };
-  assertEquals(await Promise.all([run({ PTA_FUSE: "0" }), run({ PTA_FUSE: "1" })]), ["false", "true"]);
+  assertEquals(await Promise.all([run({ PTA_FUSE: "0" }), run({ PTA_FUSE: "1" })]), [
+    "false",
+    "true",
+  ]);
 });
 
 Deno.test("the second run of a form makes no plan, and another batch size no kernel", () =>

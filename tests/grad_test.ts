@@ -171,7 +171,8 @@ Deno.test("second derivatives agree with finite differences of first ones", () =
     norm: (x) => x.norm(1),
     matmul: (x) => x.matmul(x.mT).tanh(),
     "sliced and padded": (x) => x.slice(1, 0, 3, 2).pad([1, 0]).mul(x.slice(0, 0, 2)).square(),
-    gather: (x) => x.indexSelect(1, tensor(Int32Array.of(2, 0, 2), { device: "ref" })).square().sin(),
+    gather: (x) =>
+      x.indexSelect(1, tensor(Int32Array.of(2, 0, 2), { device: "ref" })).square().sin(),
     prod: (x) => x.add(3).prod(1),
     erf: (x) => x.erf(),
     sin: (x) => x.sin().mul(x.cos()),
@@ -228,7 +229,11 @@ Deno.test("gradcheck finds a wrong gradient", () =>
   on("ref", () => {
     const x = double([0.5, 1.5]);
     const wrong = (x: Tensor) => x.mul(x).detach().withGradient([x], (g) => [g.mul(x)]);
-    assertThrows(() => gradcheck(wrong, [x]), Error, "Gradient of input 0 is wrong at element 0: got");
+    assertThrows(
+      () => gradcheck(wrong, [x]),
+      Error,
+      "Gradient of input 0 is wrong at element 0: got",
+    );
     assertThrows(() => gradcheck((x) => x, [tensor([1], { device: "ref" })]), TypeError, "float64");
   }));
 

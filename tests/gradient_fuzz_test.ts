@@ -38,14 +38,18 @@ function check(seed: number, device: string): string | undefined {
   const low = Math.min(forward, backward), high = Math.max(forward, backward);
   const slack = 2e-4 * (1 + Math.abs(slope));
   if (slope >= low - slack && slope <= high + slack) return undefined;
-  return `seed ${seed}: slope ${slope}, differences ${forward} and ${backward}\n  ${text.join("\n  ")}`;
+  return `seed ${seed}: slope ${slope}, differences ${forward} and ${backward}\n  ${
+    text.join("\n  ")
+  }`;
 }
 
 for (const device of devices) {
   const reason = missing(device);
   for (const fuse of [true, false]) {
     Deno.test({
-      name: `gradients of random graphs [${device}, ${fuse ? "fused" : "unfused"}${reason ? `: ${reason}` : ""}]`,
+      name: `gradients of random graphs [${device}, ${fuse ? "fused" : "unfused"}${
+        reason ? `: ${reason}` : ""
+      }]`,
       ignore: reason !== undefined,
       fn: () => {
         const failures: string[] = [];
@@ -60,7 +64,9 @@ for (const device of devices) {
           }, { fuse });
         }
         if (failures.length > 0) {
-          throw new AssertionError(`${failures.length} of ${runs} programs fail:\n${failures.slice(0, 3).join("\n\n")}`);
+          throw new AssertionError(
+            `${failures.length} of ${runs} programs fail:\n${failures.slice(0, 3).join("\n\n")}`,
+          );
         }
       },
     });

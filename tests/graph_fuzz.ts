@@ -57,7 +57,12 @@ export interface FuzzResult {
   readonly text: readonly string[];
 }
 
-const shapes = [[], [3], [5], [2, 3], [3, 2], [4, 1], [1, 5], [2, 3, 4], [4, 3, 2], [3, 1, 2], [2, 2, 2, 3]];
+const shapes = [[], [3], [5], [2, 3], [3, 2], [4, 1], [1, 5], [2, 3, 4], [4, 3, 2], [3, 1, 2], [
+  2,
+  2,
+  2,
+  3,
+]];
 
 /** Runs the program of a seed. Equal seeds make equal programs whatever the options. */
 export function runProgram(seed: number, options: FuzzOptions): FuzzResult {
@@ -79,7 +84,11 @@ const unary: readonly (readonly [string, (t: Tensor) => Tensor, (x: number) => n
   ["squash", (t) => t.div(t.abs().add(1)), (x) => x / (Math.abs(x) + 1)],
   ["root", (t) => t.mul(t).add(1).sqrt(), (x) => Math.sqrt(x * x + 1)],
 ];
-const binary: readonly (readonly [string, (a: Tensor, b: Tensor) => Tensor, (a: number, b: number) => number])[] = [
+const binary: readonly (readonly [
+  string,
+  (a: Tensor, b: Tensor) => Tensor,
+  (a: number, b: number) => number,
+])[] = [
   ["add", (a, b) => a.add(b).mul(0.5), (a, b) => (a + b) * 0.5],
   ["sub", (a, b) => a.sub(b), (a, b) => a - b],
   ["mul", (a, b) => a.mul(b.tanh()), (a, b) => a * Math.tanh(b)],
@@ -104,7 +113,11 @@ const reductions: readonly (readonly [
   ["mean", (t, d, k) => t.mean(d, k), (r) => r.reduce((a, b) => a + b, 0) / r.length],
   ["amax", (t, d, k) => t.amax(d, k), (r) => Math.max(...r)],
   ["amin", (t, d, k) => t.amin(d, k), (r) => Math.min(...r)],
-  ["logsumexp", (t, d, k) => t.logsumexp(d, k), (r) => Math.log(r.reduce((a, b) => a + Math.exp(b), 0))],
+  [
+    "logsumexp",
+    (t, d, k) => t.logsumexp(d, k),
+    (r) => Math.log(r.reduce((a, b) => a + Math.exp(b), 0)),
+  ],
 ];
 
 const makers: Readonly<Record<string, Maker>> = {
@@ -153,7 +166,12 @@ const makers: Readonly<Record<string, Maker>> = {
   },
   reshape: ({ dice, say }, x) => {
     const n = x.p.data.length;
-    const options = [[n], [1, n], [n, 1], ...[2, 3, 4].filter((k) => n % k === 0).flatMap((k) => [[k, n / k], [n / k, k]])];
+    const options = [
+      [n],
+      [1, n],
+      [n, 1],
+      ...[2, 3, 4].filter((k) => n % k === 0).flatMap((k) => [[k, n / k], [n / k, k]]),
+    ];
     const shape = dice.pick(options);
     say(`reshape ${shape}`);
     return { t: x.t.reshape(shape), p: plain.reshape(x.p, shape) };
@@ -172,7 +190,10 @@ const makers: Readonly<Record<string, Maker>> = {
     return { t: x.t.flip(dims), p: plain.flip(x.p, dims) };
   },
   expand: ({ dice, say }, x) => {
-    const shape = [...(dice.next() < 0.3 ? [2] : []), ...x.p.shape.map((s) => s === 1 && dice.next() < 0.7 ? 3 : s)];
+    const shape = [
+      ...(dice.next() < 0.3 ? [2] : []),
+      ...x.p.shape.map((s) => s === 1 && dice.next() < 0.7 ? 3 : s),
+    ];
     if (shape.reduce((a, b) => a * b, 1) > 200) return undefined;
     say(`expand ${shape}`);
     return { t: x.t.expand(shape), p: plain.expand(x.p, shape) };
@@ -186,7 +207,10 @@ const makers: Readonly<Record<string, Maker>> = {
   cat: ({ dice, say, partner }, x) => {
     if (x.p.shape.length === 0 || x.p.data.length > 60) return undefined;
     const d = dice.int(x.p.shape.length);
-    const y = partner((s) => s.length === x.p.shape.length && s.every((n, i) => i === d || n === x.p.shape[i]), [...x.p.shape]);
+    const y = partner(
+      (s) => s.length === x.p.shape.length && s.every((n, i) => i === d || n === x.p.shape[i]),
+      [...x.p.shape],
+    );
     say(`cat ${d} [${y.p.shape}]`);
     return { t: cat([x.t, y.t, x.t], d), p: plain.cat([x.p, y.p, x.p], d) };
   },
@@ -269,7 +293,9 @@ class Program {
   #assign(): void {
     const s = this.dice.pick(this.#states);
     const list = this.#pool.filter((v) => v.p.shape.join() === s.p.shape.join());
-    const value = list.length > 0 && this.dice.next() < 0.8 ? this.dice.pick(list) : { t: s.t, p: s.p };
+    const value = list.length > 0 && this.dice.next() < 0.8
+      ? this.dice.pick(list)
+      : { t: s.t, p: s.p };
     this.say(`state ${this.#states.indexOf(s)} [${s.p.shape}] = 0.5 * itself + value`);
     const old = s.p;
     if (this.dice.next() < 0.5) s.t.assign(s.t.mul(0.5).add(value.t));
@@ -293,7 +319,9 @@ class Program {
     this.#text[this.#text.length - 1] += ` of [${x.p.shape}] -> [${made.p.shape}]`;
     this.#pool.push(made);
     // Values that nobody holds have no memory of their own, which is the case worth testing.
-    if (this.#pool.length > 6 && dice.next() < 0.7) this.#pool.splice(dice.int(this.#pool.length - 2), 1);
+    if (this.#pool.length > 6 && dice.next() < 0.7) {
+      this.#pool.splice(dice.int(this.#pool.length - 2), 1);
+    }
   }
 
   run(): FuzzResult {

@@ -15,11 +15,17 @@ function check(seed: number, options: FuzzOptions, fuse: boolean): void {
       text = result.text;
       realize(...result.values.map((v) => v.t));
       if (options.device === "null") return;
-      const tolerance = options.dtype === "float64" ? { atol: 1e-9, rtol: 1e-9 } : { atol: 2e-4, rtol: 2e-4 };
-      result.values.forEach((v, i) => close(v.t, v.p, tolerance, `value ${i} of ${result.values.length}`));
+      const tolerance = options.dtype === "float64"
+        ? { atol: 1e-9, rtol: 1e-9 }
+        : { atol: 2e-4, rtol: 2e-4 };
+      result.values.forEach((v, i) =>
+        close(v.t, v.p, tolerance, `value ${i} of ${result.values.length}`)
+      );
     } catch (error) {
       throw new AssertionError(
-        `seed ${seed}, ${JSON.stringify(options)}, fuse ${fuse}: ${(error as Error).stack}\n  ${text.join("\n  ")}`,
+        `seed ${seed}, ${JSON.stringify(options)}, fuse ${fuse}: ${(error as Error).stack}\n  ${
+          text.join("\n  ")
+        }`,
       );
     }
   }, { fuse });
@@ -29,14 +35,21 @@ for (const device of [...devices, "null"]) {
   const reason = missing(device);
   for (const fuse of [true, false]) {
     Deno.test({
-      name: `random graphs agree with plain arrays [${device}, ${fuse ? "fused" : "unfused"}${reason ? `: ${reason}` : ""}]`,
+      name: `random graphs agree with plain arrays [${device}, ${fuse ? "fused" : "unfused"}${
+        reason ? `: ${reason}` : ""
+      }]`,
       ignore: reason !== undefined || (device === "null" && !fuse),
       fn: () => {
         const failures: string[] = [];
         for (let i = 0; i < runs; i++) {
           const seed = first + i;
           const dtype = device === "cpu" && seed % 2 === 0 ? "float32" : "float64";
-          const options = { device, dtype, length: 6 + (seed % 5) * 6, assigns: seed % 3 === 0 } as const;
+          const options = {
+            device,
+            dtype,
+            length: 6 + (seed % 5) * 6,
+            assigns: seed % 3 === 0,
+          } as const;
           try {
             check(seed, options, fuse);
           } catch (error) {
@@ -44,7 +57,9 @@ for (const device of [...devices, "null"]) {
           }
         }
         if (failures.length > 0) {
-          throw new AssertionError(`${failures.length} of ${runs} programs fail:\n${failures.slice(0, 3).join("\n\n")}`);
+          throw new AssertionError(
+            `${failures.length} of ${runs} programs fail:\n${failures.slice(0, 3).join("\n\n")}`,
+          );
         }
       },
     });

@@ -1,6 +1,6 @@
 /** Indexing: gather, scatter, choosing, joining and cutting. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { arange, cat, grad, stack, Tensor, tensor, where, zeros } from "@pta/core";
+import { arange, cat, grad, stack, type Tensor, tensor, where, zeros } from "@pta/core";
 import { numbers } from "./assert.ts";
 import { eachDevice } from "./devices.ts";
 
@@ -29,7 +29,11 @@ eachDevice("scatterAdd adds up repeated places", () => {
   const src = tensor([[1, 2], [3, 4], [5, 6]]);
   assertEquals(base.scatterAdd(0, index, src).toArray(), [[4, 0], [5, 0], [0, 12]]);
   assertEquals(base.toArray(), [[0, 0], [0, 0], [0, 0]]);
-  const large = zeros([4]).scatterAdd(0, arange(0, 1000).remainder(4), tensor(new Float32Array(1000).fill(1)));
+  const large = zeros([4]).scatterAdd(
+    0,
+    arange(0, 1000).remainder(4),
+    tensor(new Float32Array(1000).fill(1)),
+  );
   assertEquals(large.toArray(), [250, 250, 250, 250]);
 });
 
@@ -47,9 +51,15 @@ eachDevice("an index out of range raises RangeError", () => {
       RangeError,
       `Cannot index with ${bad}: the dimension has size ${x.shape[at]}`,
     );
-    const index = at === 1 ? tensor([[bad], [0]], { dtype: "int64" }) : tensor([[bad, 0, 0]], { dtype: "int64" });
+    const index = at === 1
+      ? tensor([[bad], [0]], { dtype: "int64" })
+      : tensor([[bad, 0, 0]], { dtype: "int64" });
     assertThrows(() => x.gather(at, index).realize(), RangeError, `Cannot index with ${bad}`);
-    assertThrows(() => x.scatterAdd(at, index, index.float()).realize(), RangeError, `Cannot index with ${bad}`);
+    assertThrows(
+      () => x.scatterAdd(at, index, index.float()).realize(),
+      RangeError,
+      `Cannot index with ${bad}`,
+    );
   }
   // The device is as good as before.
   assertEquals(x.indexSelect(1, int(1)).toArray(), [[2], [5]]);

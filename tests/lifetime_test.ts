@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   backendOf,
-  type Captured,
   capture,
+  type Captured,
   keep,
   nn,
   optim,
@@ -13,7 +13,7 @@ import {
   realize,
   setDefaultDevice,
   stepScope,
-  Tensor,
+  type Tensor,
   tensor,
 } from "@pta/core";
 import { numbers } from "./assert.ts";
@@ -23,7 +23,9 @@ const F = nn.functional;
 const alive = (device: string) => backendOf(device).stats.bytesAlive;
 
 /** A training step of a small network with everything that allocates. */
-function trainer(device: string): { step: (x: Tensor, t: Tensor) => Tensor; batch: () => [Tensor, Tensor] } {
+function trainer(
+  device: string,
+): { step: (x: Tensor, t: Tensor) => Tensor; batch: () => [Tensor, Tensor] } {
   const model = new nn.Sequential(
     new nn.Linear(12, 16),
     new nn.LayerNorm(16),
@@ -71,7 +73,9 @@ for (const device of [...devices, "null"]) {
   const reason = missing(device);
   for (const captured of [false, true]) {
     Deno.test({
-      name: `bytes alive after a step are those after the next [${device}, ${captured ? "captured" : "plain"}${reason ?? ""}]`,
+      name: `bytes alive after a step are those after the next [${device}, ${
+        captured ? "captured" : "plain"
+      }${reason ?? ""}]`,
       ignore: reason !== undefined,
       fn: () => {
         const bytes = bytesByStep(device, captured);
@@ -175,7 +179,10 @@ inScopes("temporaries are freed as soon as nothing reads them", (device) => {
 inScopes("an error inside a run gives its temporaries back", (device) => {
   const x = randn([16, 16]).realize(), bad = tensor(Int32Array.of(99));
   const before = alive(device);
-  assertThrows(() => x.matmul(x).exp().matmul(x).indexSelect(0, bad).matmul(x).realize(), RangeError);
+  assertThrows(
+    () => x.matmul(x).exp().matmul(x).indexSelect(0, bad).matmul(x).realize(),
+    RangeError,
+  );
   assertEquals(alive(device), before);
 });
 

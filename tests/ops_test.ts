@@ -1,7 +1,7 @@
 /** The matrix: every case on every device, fused and not, for every layout of its inputs, forward and backward. */
 import { AssertionError } from "@std/assert";
 import { type DType, grad, gradcheck, realize, Tensor, tensor } from "@pta/core";
-import { close, numbers, closeNumbers, type Tolerance } from "./assert.ts";
+import { close, closeNumbers, numbers, type Tolerance } from "./assert.ts";
 import { type Case, cases, exceptions } from "./cases.ts";
 import { devices, missing, on } from "./devices.ts";
 import { Dice } from "./graph_fuzz.ts";
@@ -16,7 +16,12 @@ interface Layout {
   readonly plain: (x: Plain) => Plain;
 }
 
-const as = (name: string, memory: readonly number[]): Layout => ({ name, memory, view: (x) => x, plain: (x) => x });
+const as = (name: string, memory: readonly number[]): Layout => ({
+  name,
+  memory,
+  view: (x) => x,
+  plain: (x) => x,
+});
 
 const layouts: readonly Layout[] = [
   as("scalar", []),
@@ -24,15 +29,30 @@ const layouts: readonly Layout[] = [
   as("odd", [7]),
   as("matrix", [3, 5]),
   as("three", [2, 3, 4]),
-  { name: "transposed", memory: [5, 3], view: (x) => x.transpose(0, 1), plain: (x) => plain.permute(x, [1, 0]) },
+  {
+    name: "transposed",
+    memory: [5, 3],
+    view: (x) => x.transpose(0, 1),
+    plain: (x) => plain.permute(x, [1, 0]),
+  },
   {
     name: "sliced",
     memory: [4, 9],
     view: (x) => x.slice(1, 1, 9, 2).slice(0, 1),
     plain: (x) => plain.slice(plain.slice(x, 1, 1, 9, 2), 0, 1, 4),
   },
-  { name: "flipped", memory: [3, 4], view: (x) => x.flip(0, 1), plain: (x) => plain.flip(x, [0, 1]) },
-  { name: "expanded", memory: [3, 1], view: (x) => x.expand(3, 4), plain: (x) => plain.expand(x, [3, 4]) },
+  {
+    name: "flipped",
+    memory: [3, 4],
+    view: (x) => x.flip(0, 1),
+    plain: (x) => plain.flip(x, [0, 1]),
+  },
+  {
+    name: "expanded",
+    memory: [3, 1],
+    view: (x) => x.expand(3, 4),
+    plain: (x) => plain.expand(x, [3, 4]),
+  },
 ];
 
 /** Partners of the first layout that broadcast with it. */
@@ -72,11 +92,12 @@ function inputsOf(c: Case, small = false): Input[][] {
     if (small && layout.name === "three") continue;
     out.push(make(Array.from({ length: arity }, () => layout)));
   }
-  if (c.broadcasts) for (const pair of partners) out.push(make(pair));
+  if (c.broadcasts) { for (const pair of partners) out.push(make(pair)); }
   return out;
 }
 
-const label = (inputs: readonly Input[]) => inputs.map((i) => `${i.layout.name} [${i.layout.memory}]`).join(" with ");
+const label = (inputs: readonly Input[]) =>
+  inputs.map((i) => `${i.layout.name} [${i.layout.memory}]`).join(" with ");
 
 function put(x: Plain, dtype: DType, device: string): Tensor {
   return tensor(Float64Array.from(x.data), { dtype, device, shape: x.shape });
@@ -117,14 +138,18 @@ for (const device of devices) {
     Deno.test({
       name: `every method agrees with its formula [${where}]`,
       ignore: reason !== undefined,
-      fn: () => each((c) =>
-        on(device, () => {
-          forward(c, device, dtypeOf[c.kind]);
-          if (c.kind === "float") forward(c, device, "float64");
-        }, { fuse })),
+      fn: () =>
+        each((c) =>
+          on(device, () => {
+            forward(c, device, dtypeOf[c.kind]);
+            if (c.kind === "float") forward(c, device, "float64");
+          }, { fuse })
+        ),
     });
     Deno.test({
-      name: `every gradient agrees with ${device === "ref" ? "finite differences" : "ref"} [${where}]`,
+      name: `every gradient agrees with ${
+        device === "ref" ? "finite differences" : "ref"
+      } [${where}]`,
       ignore: reason !== undefined,
       fn: () =>
         each((c) => {
@@ -134,12 +159,20 @@ for (const device of devices) {
             on(device, () => {
               if (device === "ref") {
                 const leaves = inputs.map((i) => put(i.memory, "float64", device).requiresGrad_());
-                gradcheck((...x) => c.fn(...inputs.map((i, k) => i.layout.view(x[k]))), leaves, { atol: 1e-6, rtol: 1e-5 });
+                gradcheck((...x) => c.fn(...inputs.map((i, k) => i.layout.view(x[k]))), leaves, {
+                  atol: 1e-6,
+                  rtol: 1e-5,
+                });
                 return;
               }
               const expected = gradients(c, inputs, "ref", "float32").map(numbers);
               gradients(c, inputs, device, "float32").forEach((g, i) =>
-                closeNumbers(numbers(g), expected[i], { atol: 2e-5, rtol: 2e-5, ...c.float32 }, `gradient ${i} of ${label(inputs)}`)
+                closeNumbers(
+                  numbers(g),
+                  expected[i],
+                  { atol: 2e-5, rtol: 2e-5, ...c.float32 },
+                  `gradient ${i} of ${label(inputs)}`,
+                )
               );
             }, { fuse });
           }
@@ -157,7 +190,11 @@ function each(check: (c: Case) => void): void {
       failures.push(`${c.name}: ${(error as Error).message}`);
     }
   }
-  if (failures.length > 0) throw new AssertionError(`${failures.length} of ${cases.length} cases:\n${failures.join("\n")}`);
+  if (failures.length > 0) {
+    throw new AssertionError(
+      `${failures.length} of ${cases.length} cases:\n${failures.join("\n")}`,
+    );
+  }
 }
 
 Deno.test("every method of tensors has a row or a stated exception", () => {
@@ -169,5 +206,7 @@ Deno.test("every method of tensors has a row or a stated exception", () => {
   const bare = names.filter((n) => !covered.has(n));
   if (bare.length > 0) throw new AssertionError(`no row for ${bare.join(", ")}`);
   const unknown = [...covered].filter((n) => !names.includes(n));
-  if (unknown.length > 0) throw new AssertionError(`rows for methods that do not exist: ${unknown.join(", ")}`);
+  if (unknown.length > 0) {
+    throw new AssertionError(`rows for methods that do not exist: ${unknown.join(", ")}`);
+  }
 });

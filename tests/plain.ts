@@ -53,7 +53,10 @@ export function expand(p: Plain, shape: Index): Plain {
 export function zip(f: (...x: number[]) => number, ...arrays: readonly Plain[]): Plain {
   const shape = broadcast(...arrays.map((a) => a.shape));
   const wide = arrays.map((a) => expand(a, shape).data);
-  return { shape, data: Array.from({ length: count(shape) }, (_, i) => f(...wide.map((w) => w[i]))) };
+  return {
+    shape,
+    data: Array.from({ length: count(shape) }, (_, i) => f(...wide.map((w) => w[i]))),
+  };
 }
 
 /** The same elements under another shape. */
@@ -63,7 +66,10 @@ export function reshape(p: Plain, shape: Index): Plain {
 
 /** Dimensions reordered. */
 export function permute(p: Plain, dims: Index): Plain {
-  return build(dims.map((d) => p.shape[d]), (i) => at(p, p.shape.map((_, d) => i[dims.indexOf(d)])));
+  return build(
+    dims.map((d) => p.shape[d]),
+    (i) => at(p, p.shape.map((_, d) => i[dims.indexOf(d)])),
+  );
 }
 
 /** Elements `start, start + step, ...` below `end` of one dimension. */
@@ -81,7 +87,11 @@ export function flip(p: Plain, dims: Index): Plain {
 }
 
 /** `[before, after]` elements of `value` around each dimension, first dimension first. */
-export function pad(p: Plain, widths: readonly (readonly [number, number])[], value: number): Plain {
+export function pad(
+  p: Plain,
+  widths: readonly (readonly [number, number])[],
+  value: number,
+): Plain {
   return build(p.shape.map((s, d) => s + widths[d][0] + widths[d][1]), (i) => {
     const from = i.map((x, d) => x - widths[d][0]);
     return from.every((x, d) => x >= 0 && x < p.shape[d]) ? at(p, from) : value;
@@ -123,10 +133,16 @@ export function matmul(a: Plain, b: Plain): Plain {
   const full = build([...batch, m, n], (i) => {
     const head = i.slice(0, -2), [row, column] = i.slice(-2);
     let sum = 0;
-    for (let q = 0; q < k; q++) sum += at(wideA, [...head, row, q]) * at(wideB, [...head, q, column]);
+    for (let q = 0; q < k; q++) {
+      sum += at(wideA, [...head, row, q]) * at(wideB, [...head, q, column]);
+    }
     return sum;
   });
-  const shape = [...batch, ...(a.shape.length === 1 ? [] : [m]), ...(b.shape.length === 1 ? [] : [n])];
+  const shape = [
+    ...batch,
+    ...(a.shape.length === 1 ? [] : [m]),
+    ...(b.shape.length === 1 ? [] : [n]),
+  ];
   return reshape(full, shape);
 }
 
@@ -141,6 +157,8 @@ export function scatterAdd(p: Plain, dim: number, index: Plain, src: Plain): Pla
     to: i.map((x, d) => d === dim ? at(index, i) : x).join(),
     value: at(src, i),
   }));
-  return build(p.shape, (i) =>
-    targets.reduce((sum, t) => t.to === i.join() ? sum + t.value : sum, at(p, i)));
+  return build(
+    p.shape,
+    (i) => targets.reduce((sum, t) => t.to === i.join() ? sum + t.value : sum, at(p, i)),
+  );
 }

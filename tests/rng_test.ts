@@ -20,7 +20,12 @@ Deno.test("Philox 4x32-10 gives the known answers of its authors", () => {
   // Known-answer vectors of the Random123 library.
   assertEquals(philox4x32([0, 0, 0, 0], [0, 0]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
   const ones = 0xffffffff;
-  assertEquals(philox4x32([ones, ones, ones, ones], [ones, ones]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
+  assertEquals(philox4x32([ones, ones, ones, ones], [ones, ones]), [
+    0x408f276d,
+    0x41c83b0e,
+    0xa20bc7c6,
+    0x6d5451fd,
+  ]);
   assertEquals(
     philox4x32([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
     [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
@@ -104,7 +109,10 @@ eachDevice("bernoulli takes a tensor of probabilities, and dtypes are kept", () 
 
 Deno.test("permutations hold every number once and depend on seed and stream", () => {
   for (const n of [0, 1, 2, 10, 1797]) {
-    assertEquals(Array.from(randomPermutation(n, 4).toSorted()), Array.from({ length: n }, (_, i) => i));
+    assertEquals(
+      Array.from(randomPermutation(n, 4).toSorted()),
+      Array.from({ length: n }, (_, i) => i),
+    );
   }
   const p = Array.from(randomPermutation(100, 4, 1));
   assertEquals(Array.from(randomPermutation(100, 4, 1)), p);
@@ -117,7 +125,9 @@ Deno.test("each element is equally likely at each place", () => {
   for (let stream = 0; stream < runs; stream++) {
     randomPermutation(4, 1, stream).forEach((x, place) => counts[place][x]++);
   }
-  for (const row of counts) for (const c of row) assertAlmostEquals(c / runs, 0.25, 5 * Math.sqrt(3 / 16 / runs));
+  for (const row of counts) {
+    for (const c of row) assertAlmostEquals(c / runs, 0.25, 5 * Math.sqrt(3 / 16 / runs));
+  }
 });
 
 Deno.test("there is more than one device to compare", () => {

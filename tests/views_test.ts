@@ -55,7 +55,10 @@ Deno.test("reshape copies only what strides cannot express", () => {
 });
 
 Deno.test("a pointwise kernel reads through any chain of views", () => {
-  assertEquals(kernelsOf((x) => x.mT.slice(1, 1, 6, 2).flip(0).unsqueeze(0).expand(2, 4, 2, 6).mul(2)), 1);
+  assertEquals(
+    kernelsOf((x) => x.mT.slice(1, 1, 6, 2).flip(0).unsqueeze(0).expand(2, 4, 2, 6).mul(2)),
+    1,
+  );
   assertEquals(kernelsOf((x) => x.mT.reshape(-1).mul(2)), 1);
   assertEquals(kernelsOf((x) => x.permute(2, 1, 0).reshape(5, 24).add(1).reshape(30, 4).tanh()), 1);
 });
@@ -63,9 +66,18 @@ Deno.test("a pointwise kernel reads through any chain of views", () => {
 eachDevice("views of views see the right elements", () => {
   const p = plain.build([4, 6, 5], ([a, b, c]) => 100 * a + 10 * b + c);
   const x = tensor(Float64Array.from(p.data), { dtype: "float32", shape: p.shape });
-  close(x.permute(2, 0, 1).slice(1, 1, 4, 2).flip(0), plain.flip(plain.slice(plain.permute(p, [2, 0, 1]), 1, 1, 4, 2), [0]));
-  close(x.mT.reshape(20, 6).select(0, -1), plain.reshape(plain.slice(plain.reshape(plain.permute(p, [0, 2, 1]), [20, 6]), 0, 19, 20), [6]));
-  close(x.flip(1).narrow(1, 2, 3).reshape(-1), plain.reshape(plain.slice(plain.flip(p, [1]), 1, 2, 5), [60]));
+  close(
+    x.permute(2, 0, 1).slice(1, 1, 4, 2).flip(0),
+    plain.flip(plain.slice(plain.permute(p, [2, 0, 1]), 1, 1, 4, 2), [0]),
+  );
+  close(
+    x.mT.reshape(20, 6).select(0, -1),
+    plain.reshape(plain.slice(plain.reshape(plain.permute(p, [0, 2, 1]), [20, 6]), 0, 19, 20), [6]),
+  );
+  close(
+    x.flip(1).narrow(1, 2, 3).reshape(-1),
+    plain.reshape(plain.slice(plain.flip(p, [1]), 1, 2, 5), [60]),
+  );
   assertEquals(x.slice(0, 1, 3).isContiguous(), true);
   assertEquals(x.slice(1, 1, 3).isContiguous(), false);
   assertEquals(numbers(x.slice(0, -1).slice(1, -1).flatten()), [350, 351, 352, 353, 354]);

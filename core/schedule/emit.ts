@@ -9,7 +9,14 @@ import {
   type Value,
 } from "../kernel.ts";
 import type { Node, NodeKind, NodeOf } from "../node.ts";
-import { type Affine, composeView, contiguousStrides, coordinates, numel, type Shape } from "../shape.ts";
+import {
+  type Affine,
+  composeView,
+  contiguousStrides,
+  coordinates,
+  numel,
+  type Shape,
+} from "../shape.ts";
 import type { Segment, Unit, Units } from "./units.ts";
 import { baseOf, edgesOf, joinEdges, live } from "./units.ts";
 
@@ -257,7 +264,9 @@ export class Emitter {
     const root = access === "write" ? base : baseOf(base);
     const view = base.kind === "view" && root !== base ? base.arg : undefined;
     const strides = view?.strides ?? contiguousStrides(base.shape);
-    const rest = coords.map((c, d) => d === dim ? { offset: 0, strides: c.strides.map(() => 0) } : c);
+    const rest = coords.map((c, d) =>
+      d === dim ? { offset: 0, strides: c.strides.map(() => 0) } : c
+    );
     const map = composeView({ offset: view?.offset ?? 0, strides }, rest, this.#sizes.length);
     const slot = access === "write" ? this.memory.writeSlot(root) : this.memory.readSlot(root);
     return {
@@ -320,7 +329,8 @@ export class Emitter {
       }
     });
     const scalar = !loops.some((l) => !l.reduced);
-    const pick = (s: readonly number[]) => scalar ? [0, ...keep.map((d) => s[d])] : keep.map((d) => s[d]);
+    const pick = (s: readonly number[]) =>
+      scalar ? [0, ...keep.map((d) => s[d])] : keep.map((d) => s[d]);
     const address = (a: Address): Address => ({ ...a, strides: pick(a.strides) });
     const outer = scalar ? [1] : loops.filter((l) => !l.reduced).map((l) => l.size);
     const body = {

@@ -121,9 +121,13 @@ class Scheduler {
     taken.forEach(store);
     for (const node of this.graph.order) {
       if (node.storage !== undefined) continue;
-      if (node.kind === "routine" && node.arg.name === "matmul") node.src.forEach((s) => store(baseOf(s)));
+      if (node.kind === "routine" && node.arg.name === "matmul") {
+        node.src.forEach((s) => store(baseOf(s)));
+      }
       if (node.kind === "gather") store(baseOf(node.src[0]));
-      if (node.kind === "routine" || node.kind === "scatter" || node.kind === "assemble") store(node);
+      if (node.kind === "routine" || node.kind === "scatter" || node.kind === "assemble") {
+        store(node);
+      }
       if (node.kind !== "assign") continue;
       store(node);
       this.#alias.set(node, node.src[0]);
@@ -171,7 +175,9 @@ class Scheduler {
     this.#current!.reads.add(node);
     const home = this.#units.home.get(node);
     const begun = home !== undefined && this.#begun.has(live(home));
-    if (begun && (live(home) === this.#current!.unit || !this.#stored.has(node))) throw new Apart(node);
+    if (begun && (live(home) === this.#current!.unit || !this.#stored.has(node))) {
+      throw new Apart(node);
+    }
     if (node.storage === undefined && !this.#stored.has(node)) {
       this.#stored.add(node);
       if (home === undefined) {
@@ -382,7 +388,8 @@ class Scheduler {
       // Every leaf node of the same storage shows the old value, and so does the value assigned last.
       const last = target.kind === "assign" ? this.#holder(target.src[1]) : undefined;
       const old = this.graph.order.filter((n) =>
-        n === target || (n === last && this.#alias.has(n)) || (target.storage !== undefined && n.storage === target.storage)
+        n === target || (n === last && this.#alias.has(n)) ||
+        (target.storage !== undefined && n.storage === target.storage)
       );
       for (const n of old) {
         for (const reader of readers.get(n) ?? []) {
@@ -397,7 +404,9 @@ class Scheduler {
     const waiting = [...this.#works].sort((a, b) => priority(a) - priority(b));
     const out: Work[] = [], done = new Set<Work>();
     while (out.length < waiting.length) {
-      const next = waiting.find((w) => !done.has(w) && [...after.get(w)!].every((d) => done.has(d)));
+      const next = waiting.find((w) =>
+        !done.has(w) && [...after.get(w)!].every((d) => done.has(d))
+      );
       if (next === undefined) {
         throw new Conflict(
           this.graph.order.filter((a) => a.kind === "assign" && a.storage === undefined),

@@ -251,7 +251,9 @@ export function cutUnits(
         at = merge(at.unit, at.level, m.unit, m.level) ?? at;
         continue;
       }
-      const edges = m.level === "full" ? joinEdges(m.unit.edges, edgesOf(node.shape)) : m.unit.edges;
+      const edges = m.level === "full"
+        ? joinEdges(m.unit.edges, edgesOf(node.shape))
+        : m.unit.edges;
       if (edges === undefined) continue;
       m.unit.edges = edges;
       at = m;
@@ -276,7 +278,10 @@ export function cutUnits(
     if (!alone && (!trailing || (few && numel(source.shape) > lonelyReduce))) return false;
     if (unit.segments !== undefined && !sameSegments(unit.segments, segments)) return false;
     // Members that already sit outside would be at the row level of nothing.
-    const edges = joinEdges(joinEdges(unit.edges, edgesOf(source.shape)) ?? [2, 3], segments.flat());
+    const edges = joinEdges(
+      joinEdges(unit.edges, edgesOf(source.shape)) ?? [2, 3],
+      segments.flat(),
+    );
     if (edges === undefined) return false;
     unit.edges = edges;
     unit.segments = segments;

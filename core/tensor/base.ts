@@ -60,7 +60,9 @@ export function viewNode(
   strides: readonly number[],
   movement: Movement,
 ): Node {
-  if (parent.kind === "const") return constNode(parent.arg.value, shape, parent.dtype, parent.device);
+  if (parent.kind === "const") {
+    return constNode(parent.arg.value, shape, parent.dtype, parent.device);
+  }
   if (numel(shape) === 0) return constNode(0, shape, parent.dtype, parent.device);
   const { base } = viewParts(parent);
   return makeNode(
@@ -131,7 +133,12 @@ export function foldedOp(op: OpName, src: readonly Node[], dtype: DType): Node {
   if (op !== "randomBits" && src.every((s) => s.kind === "const")) {
     const value = meaning[op](dtype, ...src.map((s) => (s.arg as { value: number }).value));
     const { shape, device } = src[src.length - 1];
-    return constNode(codecs[dtype].decode(dtype === "bfloat16" ? codecs[dtype].encode(value) : value), shape, dtype, device);
+    return constNode(
+      codecs[dtype].decode(dtype === "bfloat16" ? codecs[dtype].encode(value) : value),
+      shape,
+      dtype,
+      device,
+    );
   }
   const same = unchanged(op, src);
   return same !== undefined && !memoryOf(same) ? same : opNode(op, src, dtype);
@@ -219,7 +226,9 @@ export abstract class TensorBase {
       return constNode(x, [], numberDtype(x, this.dtype), this.device);
     }
     if (!(x instanceof TensorBase)) {
-      throw new TypeError(`Cannot ${action} a tensor and ${String(x)}: a tensor or a number is needed`);
+      throw new TypeError(
+        `Cannot ${action} a tensor and ${String(x)}: a tensor or a number is needed`,
+      );
     }
     if (x.device !== this.device && x.node.kind !== "const") {
       throw new TypeError(
@@ -293,7 +302,9 @@ export function whereNodes(condition: Node, a: Node, b: Node, dtype: DType): Nod
 /** The dtype of a choice between two operands, either of which may be a number. */
 export function choiceDtype(a: Numeric, b: Numeric): DType {
   if (typeof a === "number" && typeof b === "number") return "float32";
-  if (typeof a === "number") return promoteNumber((b as Tensor).dtype, numberDtype(a, (b as Tensor).dtype));
+  if (typeof a === "number") {
+    return promoteNumber((b as Tensor).dtype, numberDtype(a, (b as Tensor).dtype));
+  }
   if (typeof b === "number") return promoteNumber(a.dtype, numberDtype(b, a.dtype));
   return promoteNodes(a.node, b.node);
 }

@@ -36,9 +36,11 @@ function flattenData(data: NestedData): { flat: (number | boolean | bigint)[]; s
     if (nested !== depth < shape.length || (nested && x.length !== shape[depth])) {
       throw new TypeError(`Cannot make a tensor of ragged arrays: rows differ at depth ${depth}`);
     }
-    if (nested) for (const item of x as readonly NestedData[]) walk(item, depth + 1);
+    if (nested) { for (const item of x as readonly NestedData[]) walk(item, depth + 1); }
     else if (typeof x === "number" || typeof x === "boolean" || typeof x === "bigint") flat.push(x);
-    else throw new TypeError(`Cannot make a tensor of ${String(x)}: numbers, booleans or bigints are needed`);
+    else {throw new TypeError(
+        `Cannot make a tensor of ${String(x)}: numbers, booleans or bigints are needed`,
+      );}
   };
   walk(data, 0);
   return { flat, shape };
@@ -68,13 +70,19 @@ export function tensor(
   const device = options.device ?? defaultDevice();
   if (ArrayBuffer.isView(data)) {
     const own = arrayDtypes.find(([type]) => data instanceof type)?.[1];
-    if (own === undefined) throw new TypeError(`Cannot make a tensor of a ${data.constructor.name}`);
+    if (own === undefined) {
+      throw new TypeError(`Cannot make a tensor of a ${data.constructor.name}`);
+    }
     const dtype = options.dtype ?? own, shape = options.shape ?? [data.length];
-    return finish(fromHost(dtype === own ? data : hostArray(data, dtype), shape, dtype, device), options);
+    return finish(
+      fromHost(dtype === own ? data : hostArray(data, dtype), shape, dtype, device),
+      options,
+    );
   }
   const { flat, shape } = flattenData(data as NestedData);
   const kind = typeof flat[0];
-  const dtype = options.dtype ?? (kind === "boolean" ? "bool" : kind === "bigint" ? "int64" : "float32");
+  const dtype = options.dtype ??
+    (kind === "boolean" ? "bool" : kind === "bigint" ? "int64" : "float32");
   const array = hostArray(flat.map(Number), dtype);
   return finish(fromHost(array, options.shape ?? shape, dtype, device), options);
 }
@@ -82,17 +90,23 @@ export function tensor(
 function fromHost(data: HostArray, shape: Shape, dtype: DType, device: string): Node {
   if (numel(shape) !== data.length) {
     throw new TypeError(
-      `Cannot make a tensor of shape ${shapeText(shape)} from ${data.length} elements: it takes ${numel(shape)}`,
+      `Cannot make a tensor of shape ${shapeText(shape)} from ${data.length} elements: it takes ${
+        numel(shape)
+      }`,
     );
   }
-  return data.length === 0 ? constNode(0, shape, dtype, device) : hostNode(data, shape, dtype, device);
+  return data.length === 0
+    ? constNode(0, shape, dtype, device)
+    : hostNode(data, shape, dtype, device);
 }
 
 /** A tensor filled with one value. */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   for (const size of shape) {
     if (!Number.isInteger(size) || size < 0) {
-      throw new RangeError(`Cannot make a tensor of shape ${shapeText(shape)}: sizes are whole and not negative`);
+      throw new RangeError(
+        `Cannot make a tensor of shape ${shapeText(shape)}: sizes are whole and not negative`,
+      );
     }
   }
   const dtype = options.dtype ?? "float32";
@@ -135,9 +149,16 @@ export function arange(
 }
 
 /** `count` evenly spaced numbers from `start` to `end`, both included. */
-export function linspace(start: number, end: number, count: number, options: TensorOptions = {}): Tensor {
+export function linspace(
+  start: number,
+  end: number,
+  count: number,
+  options: TensorOptions = {},
+): Tensor {
   if (!Number.isInteger(count) || count < 0) {
-    throw new RangeError(`Cannot make ${count} evenly spaced numbers: the count is whole and not negative`);
+    throw new RangeError(
+      `Cannot make ${count} evenly spaced numbers: the count is whole and not negative`,
+    );
   }
   const step = count > 1 ? (end - start) / (count - 1) : 0;
   const { dtype = "float32", device } = options;
@@ -160,7 +181,8 @@ export interface RandomOptions extends TensorOptions {
 
 /** 32 random bits for each element, as int32. */
 function bits(shape: Shape, options: RandomOptions): Tensor {
-  const device = options.device ?? defaultDevice(), generator = options.generator ?? defaultGenerator;
+  const device = options.device ?? defaultDevice(),
+    generator = options.generator ?? defaultGenerator;
   const count = numel(shape);
   if (count === 0) return wrap(constNode(0, shape, "int32", device));
   const counter = wrap(makeNode("index", null, [], [count], "int32", device, false)).reshape(shape);
@@ -190,7 +212,12 @@ export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
 }
 
 /** Whole numbers in [low, high), int64 by default. */
-export function randint(low: number, high: number, shape: Shape, options: RandomOptions = {}): Tensor {
+export function randint(
+  low: number,
+  high: number,
+  shape: Shape,
+  options: RandomOptions = {},
+): Tensor {
   if (!(high > low)) throw new RangeError(`Cannot draw from [${low}, ${high}): it is empty`);
   const { generator, device } = options;
   const drawn = rand(shape, { generator, device }).double().mul(high - low).floor().add(low);
@@ -225,7 +252,9 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   for (const t of tensors) {
     if (t.ndim !== first.ndim || t.shape.some((s, i) => i !== d && s !== first.shape[i])) {
       throw new TypeError(
-        `Cannot concatenate ${shapeText(first.shape)} and ${shapeText(t.shape)} along dim ${dim}: other sizes differ`,
+        `Cannot concatenate ${shapeText(first.shape)} and ${
+          shapeText(t.shape)
+        } along dim ${dim}: other sizes differ`,
       );
     }
     if (t.device !== first.device) {

@@ -34,7 +34,9 @@ export abstract class LinalgTensor extends ReduceTensor {
     }
     const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "matmul batches");
     const shape = [...batch, m, n];
-    if (numel(shape) === 0 || k === 0) return this.dropped(wrap(constNode(0, shape, dtype, this.device)), x);
+    if (numel(shape) === 0 || k === 0) {
+      return this.dropped(wrap(constNode(0, shape, dtype, this.device)), x);
+    }
     const src = [a, b].map((t) => castNode(t.node, dtype)).map((node, i) =>
       expandNode(node, [...batch, ...(i === 0 ? [m, k] : [k, n])])
     );
@@ -62,7 +64,9 @@ export abstract class LinalgTensor extends ReduceTensor {
   /** Product of two matrices. */
   mm(x: Tensor): Tensor {
     if (this.ndim !== 2 || x.ndim !== 2) {
-      throw new TypeError(`Cannot mm ${shapeText(this.shape)} by ${shapeText(x.shape)}: both must be 2-D`);
+      throw new TypeError(
+        `Cannot mm ${shapeText(this.shape)} by ${shapeText(x.shape)}: both must be 2-D`,
+      );
     }
     return this.matmul(x);
   }
@@ -70,7 +74,9 @@ export abstract class LinalgTensor extends ReduceTensor {
   bmm(x: Tensor): Tensor {
     if (this.ndim !== 3 || x.ndim !== 3 || this.shape[0] !== x.shape[0]) {
       throw new TypeError(
-        `Cannot bmm ${shapeText(this.shape)} by ${shapeText(x.shape)}: both must be 3-D with equal first sizes`,
+        `Cannot bmm ${shapeText(this.shape)} by ${
+          shapeText(x.shape)
+        }: both must be 3-D with equal first sizes`,
       );
     }
     return this.matmul(x);
@@ -78,14 +84,18 @@ export abstract class LinalgTensor extends ReduceTensor {
   /** Inner product of two vectors. */
   dot(x: Tensor): Tensor {
     if (this.ndim !== 1 || x.ndim !== 1) {
-      throw new TypeError(`Cannot dot ${shapeText(this.shape)} with ${shapeText(x.shape)}: both must be 1-D`);
+      throw new TypeError(
+        `Cannot dot ${shapeText(this.shape)} with ${shapeText(x.shape)}: both must be 1-D`,
+      );
     }
     return this.matmul(x);
   }
   /** Outer product of two vectors. */
   outer(x: Tensor): Tensor {
     if (this.ndim !== 1 || x.ndim !== 1) {
-      throw new TypeError(`Cannot outer ${shapeText(this.shape)} with ${shapeText(x.shape)}: both must be 1-D`);
+      throw new TypeError(
+        `Cannot outer ${shapeText(this.shape)} with ${shapeText(x.shape)}: both must be 1-D`,
+      );
     }
     return this.unsqueeze(1).mul(x.unsqueeze(0));
   }

@@ -44,7 +44,9 @@ export abstract class MovementTensor extends PointwiseTensor {
     const to = resolveShape(this.shape, asShape(shape));
     if (reshapeStrides(this.shape, viewParts(this.node).strides, to) === undefined) {
       throw new TypeError(
-        `Cannot view ${shapeText(this.shape)} as ${shapeText(to)}: its strides do not allow it; use reshape`,
+        `Cannot view ${shapeText(this.shape)} as ${
+          shapeText(to)
+        }: its strides do not allow it; use reshape`,
       );
     }
     return this.reshape(to);
@@ -53,8 +55,13 @@ export abstract class MovementTensor extends PointwiseTensor {
   /** Joins dimensions `start` to `end` into one. */
   flatten(start = 0, end = -1): Tensor {
     if (this.ndim === 0) return this.reshape(1);
-    const a = normalizeDim(start, this.ndim, "flatten"), b = normalizeDim(end, this.ndim, "flatten");
-    if (a > b) throw new RangeError(`Cannot flatten dims ${start} to ${end}: the first comes after the last`);
+    const a = normalizeDim(start, this.ndim, "flatten"),
+      b = normalizeDim(end, this.ndim, "flatten");
+    if (a > b) {
+      throw new RangeError(
+        `Cannot flatten dims ${start} to ${end}: the first comes after the last`,
+      );
+    }
     const joined = numel(this.shape.slice(a, b + 1));
     return this.reshape([...this.shape.slice(0, a), joined, ...this.shape.slice(b + 1)]);
   }
@@ -71,7 +78,9 @@ export abstract class MovementTensor extends PointwiseTensor {
     const list = asShape(dims).map((d) => normalizeDim(d, this.ndim, "permute"));
     if (list.length !== this.ndim || new Set(list).size !== this.ndim) {
       throw new TypeError(
-        `Cannot permute ${shapeText(this.shape)} by ${shapeText(asShape(dims))}: each dim must be named once`,
+        `Cannot permute ${shapeText(this.shape)} by ${
+          shapeText(asShape(dims))
+        }: each dim must be named once`,
       );
     }
     const { offset, strides } = viewParts(this.node);
@@ -96,7 +105,9 @@ export abstract class MovementTensor extends PointwiseTensor {
   /** A matrix transposed. */
   t(): Tensor {
     if (this.ndim > 2) {
-      throw new TypeError(`Cannot transpose ${shapeText(this.shape)} with t(): it has more than 2 dimensions`);
+      throw new TypeError(
+        `Cannot transpose ${shapeText(this.shape)} with t(): it has more than 2 dimensions`,
+      );
     }
     return this.ndim < 2 ? this.self : this.transpose(0, 1);
   }
@@ -141,7 +152,9 @@ export abstract class MovementTensor extends PointwiseTensor {
     const from = start < 0 ? start + size : start;
     if (!Number.isInteger(length) || from < 0 || length < 0 || from + length > size) {
       throw new RangeError(
-        `Cannot narrow dim ${dim} of ${shapeText(this.shape)} to ${length} from ${start}: it has ${size}`,
+        `Cannot narrow dim ${dim} of ${
+          shapeText(this.shape)
+        } to ${length} from ${start}: it has ${size}`,
       );
     }
     return this.slice(d, from, from + length);
@@ -154,7 +167,9 @@ export abstract class MovementTensor extends PointwiseTensor {
       throw new RangeError(`Cannot slice from ${start} to ${end}: bounds are whole numbers`);
     }
     if (!Number.isInteger(step) || step < 1) {
-      throw new RangeError(`Cannot slice with step ${step}: it must be 1 or more; use flip to reverse`);
+      throw new RangeError(
+        `Cannot slice with step ${step}: it must be 1 or more; use flip to reverse`,
+      );
     }
     const bound = (x: number) => Math.min(Math.max(x < 0 ? x + size : x, 0), size);
     const from = bound(start), to = Math.max(bound(end), from);
@@ -207,7 +222,9 @@ export abstract class MovementTensor extends PointwiseTensor {
       : sizes;
     if (list.reduce((a, b) => a + b, 0) !== total) {
       throw new RangeError(
-        `Cannot split dim ${dim} of ${shapeText(this.shape)} into ${shapeText(list)}: the sizes must add up to ${total}`,
+        `Cannot split dim ${dim} of ${shapeText(this.shape)} into ${
+          shapeText(list)
+        }: the sizes must add up to ${total}`,
       );
     }
     let at = 0;
@@ -234,7 +251,9 @@ export abstract class MovementTensor extends PointwiseTensor {
 
   /** This tensor in row-major order: itself, or a copy. */
   contiguous(): Tensor {
-    return isContiguous(this.shape, viewParts(this.node).strides) ? this.self : wrap(copyNode(this.node));
+    return isContiguous(this.shape, viewParts(this.node).strides)
+      ? this.self
+      : wrap(copyNode(this.node));
   }
 
   /**
@@ -244,7 +263,9 @@ export abstract class MovementTensor extends PointwiseTensor {
   pad(widths: readonly number[], value = 0): Tensor {
     if (widths.length % 2 !== 0 || widths.length > 2 * this.ndim) {
       throw new TypeError(
-        `Cannot pad ${shapeText(this.shape)} by ${shapeText(widths)}: give two widths for each dim, last dim first`,
+        `Cannot pad ${shapeText(this.shape)} by ${
+          shapeText(widths)
+        }: give two widths for each dim, last dim first`,
       );
     }
     let core = this.self;
@@ -253,7 +274,9 @@ export abstract class MovementTensor extends PointwiseTensor {
       const d = this.ndim - 1 - i / 2, [before, after] = [widths[i], widths[i + 1]];
       if (Math.max(0, -before) + Math.max(0, -after) > this.shape[d]) {
         throw new RangeError(
-          `Cannot pad dim ${d} of ${shapeText(this.shape)} by ${before} and ${after}: that cuts more than it has`,
+          `Cannot pad dim ${d} of ${
+            shapeText(this.shape)
+          } by ${before} and ${after}: that cuts more than it has`,
         );
       }
       core = core.slice(d, Math.max(0, -before), core.shape[d] - Math.max(0, -after));
@@ -269,7 +292,9 @@ export abstract class MovementTensor extends PointwiseTensor {
   repeat(...counts: ShapeArgs): Tensor {
     const list = asShape(counts), lead = list.length - this.ndim;
     if (lead < 0) {
-      throw new TypeError(`Cannot repeat ${shapeText(this.shape)} by ${shapeText(list)}: give a count for each dim`);
+      throw new TypeError(
+        `Cannot repeat ${shapeText(this.shape)} by ${shapeText(list)}: give a count for each dim`,
+      );
     }
     const shape = [...new Array<number>(lead).fill(1), ...this.shape];
     const wide = shape.flatMap((s, d) => [list[d], s]);
@@ -286,14 +311,18 @@ export abstract class MovementTensor extends PointwiseTensor {
     const d = normalizeDim(dim, this.ndim, "gather");
     this.checkIndex("gather", index, d);
     if (index.numel === 0) return wrap(constNode(0, index.shape, this.dtype, this.device));
-    return wrap(makeNode("gather", { dim: d }, [this.node, index.node], index.shape, this.dtype, this.device));
+    return wrap(
+      makeNode("gather", { dim: d }, [this.node, index.node], index.shape, this.dtype, this.device),
+    );
   }
 
   /** Rows (or slices along `dim`) at the places of a 1-D index. */
   indexSelect(dim: number, index: Tensor): Tensor {
     const d = normalizeDim(dim, this.ndim, "select");
     if (index.ndim !== 1) {
-      throw new TypeError(`Cannot select by an index of shape ${shapeText(index.shape)}: it must be 1-D`);
+      throw new TypeError(
+        `Cannot select by an index of shape ${shapeText(index.shape)}: it must be 1-D`,
+      );
     }
     const shape = this.shape.map((s, i) => i === d ? index.numel : s);
     return this.gather(d, index.reshape(shape.map((s, i) => i === d ? s : 1)).expand(shape));
@@ -305,7 +334,9 @@ export abstract class MovementTensor extends PointwiseTensor {
     this.checkIndex("scatter into", index, d);
     if (index.shape.some((s, i) => s > src.shape[i]) || src.ndim !== index.ndim) {
       throw new TypeError(
-        `Cannot scatter ${shapeText(src.shape)} by an index of shape ${shapeText(index.shape)}: it is larger`,
+        `Cannot scatter ${shapeText(src.shape)} by an index of shape ${
+          shapeText(index.shape)
+        }: it is larger`,
       );
     }
     if (src.dtype !== this.dtype) {
@@ -334,7 +365,9 @@ export abstract class MovementTensor extends PointwiseTensor {
       index.shape.every((s, d) => d === dim || s <= this.shape[d]);
     if (!fits) {
       throw new TypeError(
-        `Cannot ${action} ${shapeText(this.shape)} along dim ${dim} by an index of shape ${shapeText(index.shape)}`,
+        `Cannot ${action} ${shapeText(this.shape)} along dim ${dim} by an index of shape ${
+          shapeText(index.shape)
+        }`,
       );
     }
     this.operand(index, action);

@@ -179,7 +179,9 @@ export abstract class PointwiseTensor extends TensorBase {
   }
   /** `1 / this`. */
   reciprocal(): Tensor {
-    return wrap(constNode(1, [], isFloat(this.dtype) ? this.dtype : "float32", this.device)).div(this.self);
+    return wrap(constNode(1, [], isFloat(this.dtype) ? this.dtype : "float32", this.device)).div(
+      this.self,
+    );
   }
   /** Sine of radians. */
   sin(): Tensor {
@@ -288,7 +290,9 @@ export abstract class PointwiseTensor extends TensorBase {
   where(a: Numeric, b: Numeric): Tensor {
     const dtype = choiceDtype(a, b);
     const node = (x: Numeric) =>
-      typeof x === "number" ? constNode(x, [], dtype, this.device) : this.operand(x, "choose between");
+      typeof x === "number"
+        ? constNode(x, [], dtype, this.device)
+        : this.operand(x, "choose between");
     return wrap(whereNodes(this.node, node(a), node(b), dtype));
   }
   /** `value` where the mask is true. */

@@ -64,7 +64,9 @@ export class Tensor extends LinalgTensor {
     const old = this.#grad?.node.storage;
     if (value !== undefined && !sameShape(value.shape, this.shape)) {
       throw new TypeError(
-        `Cannot set a gradient of shape ${shapeText(value.shape)} on a tensor of shape ${shapeText(this.shape)}`,
+        `Cannot set a gradient of shape ${shapeText(value.shape)} on a tensor of shape ${
+          shapeText(this.shape)
+        }`,
       );
     }
     if (old !== undefined && old !== value?.node.storage) {
@@ -83,7 +85,9 @@ export class Tensor extends LinalgTensor {
 
   /** Makes sure that the value lies in memory of its own, row-major. */
   protected realizeLeaf(): void {
-    const own = this.node.kind === "view" && this.node.storage === undefined ? copyNode(this.node) : this.node;
+    const own = this.node.kind === "view" && this.node.storage === undefined
+      ? copyNode(this.node)
+      : this.node;
     realizeNodes([own]);
     if (own !== this.node) this.node = own;
   }
@@ -174,7 +178,9 @@ export class Tensor extends LinalgTensor {
    */
   item(): number {
     if (this.numel !== 1) {
-      throw new TypeError(`Cannot take the item of ${shapeText(this.shape)}: it has ${this.numel} elements`);
+      throw new TypeError(
+        `Cannot take the item of ${shapeText(this.shape)}: it has ${this.numel} elements`,
+      );
     }
     return codecs[this.dtype].decode(this.data()[0]);
   }
@@ -212,7 +218,9 @@ export class Tensor extends LinalgTensor {
       );
     }
     if (value.device !== this.device) {
-      throw new TypeError(`Cannot assign ${value.describe()} to ${this.describe()}: devices differ`);
+      throw new TypeError(
+        `Cannot assign ${value.describe()} to ${this.describe()}: devices differ`,
+      );
     }
     if (this.node.leaf === undefined && this.node.needsGrad) {
       throw new Error("Cannot change a computed tensor in place while it is needed for gradients");
@@ -280,7 +288,9 @@ export function hostArray(source: HostArray | readonly number[], dtype: DType): 
   const out = dtypes[dtype].array(source.length);
   if (source.constructor === out.constructor && dtype !== "bool") return source as HostArray;
   const { encode } = codecs[dtype];
-  for (let i = 0; i < source.length; i++) (out as { [i: number]: number | bigint })[i] = encode(Number(source[i]));
+  for (let i = 0; i < source.length; i++) {
+    (out as { [i: number]: number | bigint })[i] = encode(Number(source[i]));
+  }
   return out;
 }
 
