@@ -1,112 +1,130 @@
-/** The command line of the launcher. */
+/** The launcher's own flags, which come before the script; everything after the script belongs to the script. */
 import { parseArgs } from "@std/cli/parse-args";
 
 /** What the command line asks for. */
-export interface LaunchOptions {
-  /** Ranks to start on this machine. */
-  readonly numProcesses: number;
-  /** Whether the ranks use the CPU even where there is a GPU. */
-  readonly cpu: boolean;
-  /** Whether V8's wide-vector flags are set. */
-  readonly turbo: boolean;
-  /** Whether the output of ranks other than 0 is held back. */
-  readonly quiet: boolean;
-  /** Folder that gets one log file a rank. */
-  readonly logDir: string | undefined;
-  /** The script, and what it is given. */
+export interface LaunchArgs {
   readonly script: string;
   readonly scriptArgs: readonly string[];
+  readonly numProcesses: number;
+  readonly cpu: boolean;
+  readonly turbo: boolean;
+  readonly quiet: boolean;
+  readonly logDir: string | undefined;
 }
 
+/** A mistake on the command line; its message is one line. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+const VALUE_FLAGS = ["num-processes", "log-dir"] as const;
+const SWITCHES = ["cpu", "turbo", "quiet", "help"] as const;
+const MAX_PROCESSES = 1024;
+
 /** What `--help` prints. */
-export const helpText = `Start a training script on one or several ranks.
+export const HELP = `Starts a training script once per rank.
 
-Usage: deno run -A launch/launch.ts [options] SCRIPT [arguments of the script]
+Usage: deno run -A launch/launch.ts [flags] train.ts [arguments of the script]
 
-Options:
-  --num-processes N  ranks to start on this machine (default 1)
-  --cpu              use the CPU even where there is a GPU
-  --turbo            set V8's wide-vector flags for the ranks: up to twice as fast on the CPU. They are
-                     experimental and switch off bounds checks of every WebAssembly module in the process,
-                     so use it only with code you trust
-  --log-dir DIR      also write the output of each rank to DIR/rank_N.log
-  --quiet            show the output of rank 0 only
-  --help             this text
+  --num-processes N   number of ranks on this machine (default 1)
+  --cpu               train on the CPU (sets PTA_DEVICE=cpu)
+  --turbo             start the ranks with V8's wide-vector flags (sets PTA_TURBO=1).
+                      Risk: these flags are experimental, hold for the whole process and
+                      switch off the bounds checks of ALL WebAssembly in it: a fault in a
+                      module then corrupts memory instead of raising an error. Not for
+                      scripts that load WebAssembly you do not trust
+  --log-dir DIR       also write the output of each rank to DIR/rank_0.log, ...
+  --quiet             print the output of rank 0 only; failures are reported all the same
+  --help              print this text
 
-Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT. When one rank fails, the
-others are stopped and one block says which failed first and why; the exit code is that of the rank, or 128 plus the
-number of the signal that ended it.`;
+Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT in
+its environment. When one rank fails the others are stopped, and the launcher ends with the exit
+code of the rank that failed first (128 + signal number when a signal ended it). A wrong command
+line ends with 2.
+`;
 
-const valued = ["num-processes", "log-dir"] as const;
-const switches = ["cpu", "turbo", "quiet", "help"] as const;
+/**
+ * Reads the command line. Flags may be written with hyphens or underscores.
+ *
+ * @returns What to launch, or `"help"`
+ * @throws {UsageError} If a flag is unknown, lacks its value, or the script is missing
+ */
+export function parseLaunchArgs(args: readonly string[]): LaunchArgs | "help" {
+  const { own, rest } = splitAtScript(args);
+  const parsed = parseArgs(own, {
+    string: VALUE_FLAGS,
+    boolean: SWITCHES,
+    alias: { help: "h" },
+    unknown: (arg) => {
+      throw new UsageError(`Unknown flag ${arg}${suggestion(arg)}`);
+    },
+  });
+  for (const name of VALUE_FLAGS) {
+    const given = parsed[name] as unknown;
+    if (Array.isArray(given)) throw new UsageError(`Cannot use --${name} twice`);
+    if (given === "") throw new UsageError(`Missing the value of --${name}`);
+  }
+  if (parsed.help) return "help";
+  const [script, ...scriptArgs] = rest;
+  if (script === undefined) {
+    throw new UsageError("Missing the script: deno run -A launch/launch.ts [flags] train.ts");
+  }
+  return {
+    script,
+    scriptArgs,
+    numProcesses: readCount(parsed["num-processes"] ?? "1"),
+    cpu: parsed.cpu,
+    turbo: parsed.turbo,
+    quiet: parsed.quiet,
+    logDir: parsed["log-dir"],
+  };
+}
 
-/** Edits that turn one word into another. */
+/** The script is the first word that is neither a flag nor the value of one. */
+function splitAtScript(args: readonly string[]): { own: string[]; rest: string[] } {
+  const own: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === "--") return { own, rest: args.slice(i + 1) };
+    if (!args[i].startsWith("-")) return { own, rest: args.slice(i) };
+    const [flag, ...value] = args[i].split("=");
+    const name = flag.replaceAll("_", "-");
+    own.push([name, ...value].join("="));
+    const takesNext = value.length === 0 && VALUE_FLAGS.some((f) => `--${f}` === name);
+    // a flag there is a forgotten value, which parseArgs leaves empty
+    if (takesNext && i + 1 < args.length && !args[i + 1].startsWith("-")) own.push(args[++i]);
+  }
+  return { own, rest: [] };
+}
+
+function readCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > MAX_PROCESSES) {
+    throw new UsageError(
+      `Cannot start ${text} processes: wanted a whole number from 1 to ${MAX_PROCESSES}`,
+    );
+  }
+  return count;
+}
+
+function suggestion(arg: string): string {
+  const name = arg.replace(/^-+/, "").split("=")[0];
+  const known = [...VALUE_FLAGS, ...SWITCHES];
+  const ranked = known.map((k) => [distance(name, k), k] as const).sort((a, b) => a[0] - b[0]);
+  const starts = known.find((k) => name.length > 1 && k.startsWith(name));
+  const best = starts ?? (ranked[0][0] <= 3 ? ranked[0][1] : undefined);
+  return best === undefined ? "; --help lists all flags" : `: did you mean --${best}?`;
+}
+
+/** Levenshtein distance. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const change = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, change));
+      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
     }
     row = next;
   }
   return row[b.length];
-}
-
-function unknownFlag(flag: string): RangeError {
-  const name = flag.replace(/^-+/, "").split("=")[0];
-  const [best] = [...valued, ...switches].sort((a, b) => distance(a, name) - distance(b, name));
-  const hint = distance(best, name) <= 3
-    ? `; did you mean --${best}`
-    : "; --help lists the options";
-  return new RangeError(`Cannot use the option ${flag}: there is none of that name${hint}`);
-}
-
-/**
- * Reads the command line.
- *
- * @returns The options, or undefined when help is asked for
- * @throws {RangeError} When an option is unknown or its value makes no sense, or the script is missing
- */
-export function readArgs(args: readonly string[]): LaunchOptions | undefined {
-  // Underscores are accepted too. What follows the script belongs to it.
-  const own = args.map((a) =>
-    a.startsWith("--") ? a.replace(/^[^=]+/, (s) => s.replaceAll("_", "-")) : a
-  );
-  let bad: string | undefined;
-  const flags = parseArgs([...own], {
-    string: [...valued],
-    boolean: [...switches],
-    stopEarly: true,
-    unknown: (flag: string) => {
-      if (flag.startsWith("-")) bad ??= flag;
-      return !flag.startsWith("-");
-    },
-  });
-  if (bad !== undefined) throw unknownFlag(bad);
-  if (flags.help) return undefined;
-  const rest = args.slice(args.length - flags._.length);
-  if (rest.length === 0) {
-    throw new RangeError(
-      "Cannot launch without a script: name one after the options; --help shows how",
-    );
-  }
-  const count = flags["num-processes"] ?? "1", numProcesses = Number(count);
-  if (!/^\d+$/.test(count) || numProcesses < 1 || numProcesses > 1024) {
-    throw new RangeError(
-      `Cannot start ${count} processes: --num-processes is a whole number from 1 to 1024`,
-    );
-  }
-  const logDir = flags["log-dir"];
-  if (logDir === "") throw new RangeError("Cannot use --log-dir without a folder");
-  return {
-    numProcesses,
-    cpu: flags.cpu === true,
-    turbo: flags.turbo === true,
-    quiet: flags.quiet === true,
-    logDir,
-    script: rest[0],
-    scriptArgs: rest.slice(1),
-  };
 }

@@ -1,75 +1,103 @@
-/** What is said when ranks fail. */
+/** Finds the rank that failed first and says so in one block. */
 import { SECONDARY_FAILURE } from "@pta/core/dist/rank";
+import type { GroupEnd, RankEnd } from "./spawn.ts";
 
-/** How a rank ended. */
-export interface Ending {
-  readonly rank: number;
-  readonly code: number;
-  readonly signal: Deno.Signal | null;
-  /** Its last lines on standard error. */
-  readonly tail: readonly string[];
-  /** Whether the launcher had told it to stop. */
-  readonly wasStopped: boolean;
-}
-
-const signals: Partial<Record<Deno.Signal, { number: number; meaning: string }>> = {
+/** Signals that end ranks: number, and the usual reason. */
+const SIGNALS: Record<string, { number: number; meaning: string }> = {
   SIGHUP: { number: 1, meaning: "its terminal was closed" },
-  SIGINT: { number: 2, meaning: "interrupted from the keyboard" },
-  SIGQUIT: { number: 3, meaning: "told to quit" },
-  SIGILL: { number: 4, meaning: "an instruction this processor does not have" },
-  SIGABRT: { number: 6, meaning: "it gave up by itself" },
-  SIGBUS: { number: 7, meaning: "memory that is not there" },
-  SIGFPE: { number: 8, meaning: "an arithmetic fault" },
-  SIGKILL: { number: 9, meaning: "ended by force, often because memory ran out" },
-  SIGSEGV: { number: 11, meaning: "memory that is not its own" },
-  SIGTERM: { number: 15, meaning: "told to end" },
+  SIGINT: { number: 2, meaning: "interrupted, usually by Ctrl-C" },
+  SIGQUIT: { number: 3, meaning: "asked to quit" },
+  SIGILL: { number: 4, meaning: "illegal instruction; V8 also ends so when it is out of memory" },
+  SIGTRAP: { number: 5, meaning: "V8 stopped on an internal error, often out of memory" },
+  SIGABRT: { number: 6, meaning: "aborted itself, often out of memory or a failed assertion" },
+  SIGBUS: { number: 7, meaning: "invalid memory access" },
+  SIGFPE: { number: 8, meaning: "invalid arithmetic" },
+  SIGKILL: { number: 9, meaning: "killed from outside, often by the system when memory runs out" },
+  SIGSEGV: { number: 11, meaning: "invalid memory access, often in a native library" },
+  SIGPIPE: { number: 13, meaning: "its output was closed" },
+  SIGTERM: { number: 15, meaning: "asked to end from outside, such as by a job scheduler" },
 };
 
-/** Exit code of a shell for an ending. */
-export function exitCode({ code, signal }: Pick<Ending, "code" | "signal">): number {
-  return signal === null ? code : 128 + (signals[signal]?.number ?? 0);
+const RULE = "-".repeat(72);
+
+/** The exit code of the launch and the text that explains it, empty when all went well. */
+export interface Report {
+  readonly code: number;
+  readonly text: string;
 }
 
-function how({ code, signal }: Ending): string {
-  if (signal === null) return `exit code ${code}`;
-  const known = signals[signal];
-  return known === undefined ? `killed by ${signal}` : `killed by ${signal} (${known.meaning})`;
+/** Says how a launch of `numProcesses` ranks ended. `errorsShown`: the error output is on the screen already. */
+export function report(
+  { ends, interrupted }: GroupEnd,
+  numProcesses: number,
+  errorsShown: boolean,
+): Report {
+  const failed = ends.filter((end) => end.code !== 0);
+  if (failed.length === 0) return { code: 0, text: "" };
+  const before = failed.filter((end) => !end.stopped);
+  if (before.length === 0) {
+    const first = failed[0];
+    return {
+      code: exitCode(first),
+      text: interrupted ? `Stopped by ${interrupted}` : block(first, ends, numProcesses, false),
+    };
+  }
+  const cause = rootCause(before);
+  return { code: exitCode(cause), text: block(cause, ends, numProcesses, errorsShown) };
 }
 
-/** The rank that an error names as lost, if the error is about another rank. */
-export function lostRank(tail: readonly string[]): number | undefined {
-  const match = SECONDARY_FAILURE.exec(tail.join("\n"));
+/** A rank that only lost a peer is no cause; nobody kills a rank by a signal without a reason of its own. */
+function rootCause(failed: readonly RankEnd[]): RankEnd {
+  const primary = failed.filter((end) => lostRank(end) === undefined);
+  return primary.find((end) => end.signal !== undefined) ?? primary[0] ?? failed[0];
+}
+
+/** Number of the rank whose absence made this one fail. */
+function lostRank(end: RankEnd): number | undefined {
+  if (end.signal !== undefined) return undefined;
+  const match = SECONDARY_FAILURE.exec(end.lastErrors.join("\n"));
   return match === null ? undefined : Number(match[1]);
 }
 
-/** The ending that caused the others: the first that was not about another rank. Endings come in order of time. */
-export function firstCause(endings: readonly Ending[]): Ending | undefined {
-  const failed = endings.filter((e) => e.code !== 0 || e.signal !== null);
-  const own = failed.filter((e) => !e.wasStopped);
-  return own.find((e) => lostRank(e.tail) === undefined) ?? own[0] ?? failed[0];
+function block(
+  cause: RankEnd,
+  ends: readonly RankEnd[],
+  numProcesses: number,
+  errorsShown: boolean,
+): string {
+  const lost = lostRank(cause);
+  const headline = lost === undefined
+    ? `Rank ${cause.rank} of ${numProcesses} failed first: ${howItEnded(cause)}`
+    : `Rank ${lost} of ${numProcesses} stopped answering; rank ${cause.rank} noticed it: ${
+      howItEnded(cause)
+    }`;
+  const lines = [`${headline}, after ${cause.seconds.toFixed(1)} s`];
+  if (!errorsShown) {
+    if (cause.lastErrors.length === 0) lines.push("It wrote nothing to its error output.");
+    else lines.push("Its last error output:", ...cause.lastErrors.map((line) => `  ${line}`));
+  }
+  for (const end of ends) {
+    if (end !== cause) lines.push(`Rank ${end.rank}: ${otherEnd(end)}`);
+  }
+  return [RULE, ...lines, RULE].join("\n");
 }
 
-/** One block: which rank failed first, how, its last lines, and how the others ended. */
-export function failureBlock(cause: Ending, endings: readonly Ending[], worldSize: number): string {
-  const rule = "=".repeat(72);
-  const others = endings.filter((e) => e !== cause).sort((a, b) => a.rank - b.rank).map((e) => {
-    const lost = lostRank(e.tail);
-    const why = e.wasStopped
-      ? "stopped by the launcher"
-      : lost === undefined
-      ? ""
-      : `it lost rank ${lost}`;
-    return `Rank ${e.rank}: ${how(e)}${why === "" ? "" : `, ${why}`}`;
-  });
-  return [
-    rule,
-    worldSize === 1
-      ? `The script failed: ${how(cause)}`
-      : `Rank ${cause.rank} of ${worldSize} failed first: ${how(cause)}`,
-    ...(cause.tail.length === 0
-      ? []
-      : ["Its last lines:", ...cause.tail.map((line) => `  ${line}`)]),
-    ...others,
-    rule,
-  ].join("\n");
+function otherEnd(end: RankEnd): string {
+  if (end.stopped) return "stopped by the launcher";
+  if (end.code === 0) return "had ended without an error";
+  const lost = lostRank(end);
+  return lost === undefined ? howItEnded(end) : `gave up because of rank ${lost}`;
+}
+
+function howItEnded(end: RankEnd): string {
+  if (end.signal === undefined) return `ended with exit code ${end.code}`;
+  const known = SIGNALS[end.signal];
+  return known === undefined
+    ? `ended by ${end.signal}`
+    : `ended by ${end.signal} (signal ${known.number}: ${known.meaning})`;
+}
+
+function exitCode(end: RankEnd): number {
+  const known = end.signal === undefined ? undefined : SIGNALS[end.signal];
+  return known === undefined ? end.code : 128 + known.number;
 }

@@ -1,172 +1,159 @@
-/** Starting ranks, following them, and stopping them together. */
-import { RankEnv } from "@pta/core/dist/rank";
-import type { LaunchOptions } from "./args.ts";
-import { type Ending, exitCode, failureBlock, firstCause, lostRank } from "./report.ts";
+/** Starts the ranks, watches them, and sees to it that none is left. */
+import { RankOutput } from "./output.ts";
+import type { RankCommand } from "./plan.ts";
 
-/** V8 flags of `--turbo`. */
-const turboFlags = "--no-wasm-bounds-checks,--experimental-wasm-revectorize";
-/** Lines of standard error that the report shows. */
-const tailLines = 20;
-/** Milliseconds that a rank has to end by itself after SIGTERM. */
-const killAfter = 2000;
-/** Milliseconds to wait for the end of a rank that another one has lost: sockets close before exits are noticed. */
-const causeAfter = 1000;
-
-interface Running {
+/** How one rank ended. */
+export interface RankEnd {
   readonly rank: number;
-  readonly child: Deno.ChildProcess;
-  readonly ended: Promise<Ending>;
-  ending: Ending | undefined;
-  wasStopped: boolean;
+  readonly code: number;
+  readonly signal: string | undefined;
+  /** Seconds since the start. */
+  readonly seconds: number;
+  /** The launcher had told it to end before. */
+  readonly stopped: boolean;
+  readonly lastErrors: readonly string[];
 }
 
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
+/** How all ranks ended, in the order of their ends. */
+export interface GroupEnd {
+  readonly ends: readonly RankEnd[];
+  /** Signal that the launcher itself was sent. */
+  readonly interrupted: Deno.Signal | undefined;
 }
 
-/** Program and arguments of a rank. A compiled trainer starts itself again. */
-function command({ script, scriptArgs, turbo }: LaunchOptions): { path: string; args: string[] } {
-  if (Deno.build.standalone) return { path: Deno.execPath(), args: [...scriptArgs] };
-  const flags = turbo ? [`--v8-flags=${turboFlags}`] : [];
-  return { path: Deno.execPath(), args: ["run", "-A", ...flags, script, ...scriptArgs] };
-}
+/** After the first failure the other ranks have this long to say what they saw. */
+const LAST_WORDS_MS = 300;
+/** From SIGTERM to SIGKILL after a failure. */
+const KILL_MS = 2000;
+/** From a forwarded signal to SIGKILL: ranks may save their state. */
+const GRACE_MS = 30_000;
+/** A grandchild may hold a rank's output open; it is not waited for longer than this. */
+const DRAIN_MS = 1000;
 
-/** Sends the lines of a stream to `write`, whole. */
-async function eachLine(
-  stream: ReadableStream<Uint8Array>,
-  write: (line: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) write(line);
-  }
-  rest += decoder.decode();
-  if (rest !== "") write(rest);
-}
+const SIGNALS: Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** Starts all ranks, waits for them, and reports. Returns the exit code. */
-export async function runRanks(options: LaunchOptions): Promise<number> {
-  const { numProcesses: worldSize, logDir, quiet } = options;
-  const alone = worldSize === 1, { path, args } = command(options);
-  if (logDir !== undefined) Deno.mkdirSync(logDir, { recursive: true });
-  const secret = crypto.randomUUID() + crypto.randomUUID();
-  const shared = {
-    [RankEnv.worldSize]: `${worldSize}`,
-    [RankEnv.localWorldSize]: `${worldSize}`,
-    [RankEnv.masterAddr]: "127.0.0.1",
-    [RankEnv.masterPort]: `${freePort()}`,
-    [RankEnv.secret]: secret,
-    [RankEnv.launcherPid]: `${Deno.pid}`,
-    ...(options.cpu ? { [RankEnv.device]: "cpu" } : {}),
-    ...(options.turbo ? { [RankEnv.turbo]: "1" } : {}),
-  };
-  const encoder = new TextEncoder();
-
-  const start = (rank: number): Running => {
-    const log = logDir === undefined
-      ? undefined
-      : Deno.openSync(`${logDir}/rank_${rank}.log`, { write: true, create: true, truncate: true });
-    const child = new Deno.Command(path, {
-      args,
-      env: { ...shared, [RankEnv.rank]: `${rank}`, [RankEnv.localRank]: `${rank}` },
-      stdin: alone ? "inherit" : "null",
-      // A single rank keeps the terminal, so that its progress bar can draw.
-      stdout: alone && log === undefined ? "inherit" : "piped",
-      stderr: "piped",
-    }).spawn();
-    const tail: string[] = [];
-    const shown = alone ? "" : `[rank ${rank}] `;
-    const print = (to: typeof Deno.stdout | typeof Deno.stderr) => (line: string) => {
-      log?.writeSync(encoder.encode(`${line}\n`));
-      if (to === Deno.stderr) {
-        tail.push(line);
-        if (tail.length > tailLines) tail.shift();
-      }
-      if (!quiet || rank === 0) to.writeSync(encoder.encode(`${shown}${line}\n`));
-    };
-    const streams = [
-      ...(alone && log === undefined ? [] : [eachLine(child.stdout, print(Deno.stdout))]),
-      eachLine(child.stderr, print(Deno.stderr)),
-    ];
-    const running: Running = {
-      rank,
-      child,
-      ending: undefined,
-      wasStopped: false,
-      ended: child.status.then(async ({ code, signal }) => {
-        // A grandchild may hold the pipes open; its output is not waited for long.
-        const patience = new Promise<void>((done) => Deno.unrefTimer(setTimeout(done, 1000)));
-        await Promise.race([Promise.allSettled(streams), patience]);
-        log?.close();
-        return running.ending = { rank, code, signal, tail, wasStopped: running.wasStopped };
-      }),
-    };
-    return running;
-  };
-
-  const ranks = Array.from({ length: worldSize }, (_, rank) => start(rank));
-  const endings: Ending[] = [];
-  for (const r of ranks) r.ended.then((e) => endings.push(e));
-  const send = (signal: Deno.Signal) => {
-    for (const r of ranks) {
-      if (r.ending !== undefined) continue;
-      r.wasStopped = true;
-      try {
-        r.child.kill(signal);
-      } catch {
-        // It has ended in this instant.
-      }
-    }
-  };
-  const timers: ReturnType<typeof setTimeout>[] = [];
-  const stop = (signal: Deno.Signal) => {
-    send(signal);
-    timers.push(setTimeout(() => send("SIGKILL"), killAfter));
-  };
-  let interrupted: Deno.Signal | undefined;
-  const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
-    const listener = () => {
-      interrupted ??= signal;
-      stop(signal);
-    };
-    Deno.addSignalListener(signal, listener);
-    return () => Deno.removeSignalListener(signal, listener);
-  });
-
+/**
+ * Runs all ranks to their ends. The first failure stops the others; SIGINT, SIGTERM and SIGHUP are passed on, and the
+ * second of them kills.
+ *
+ * @throws {Error} If a process cannot be started or a log file cannot be written; no process is left then
+ */
+export async function runRanks(
+  commands: readonly RankCommand[],
+  { quiet = false, logDir }: { quiet?: boolean; logDir?: string },
+): Promise<GroupEnd> {
+  if (logDir !== undefined) await Deno.mkdir(logDir, { recursive: true });
+  const group = new Group();
+  const forward = SIGNALS.map((signal) => [signal, () => group.interrupt(signal)] as const);
+  for (const [signal, listener] of forward) Deno.addSignalListener(signal, listener);
+  const kill = () => group.killAll();
+  addEventListener("unload", kill);
   try {
-    const failure = Promise.race(
-      ranks.map((r) => r.ended.then((e) => exitCode(e) === 0 ? new Promise<never>(() => {}) : e)),
-    );
-    const all = Promise.all(ranks.map((r) => r.ended));
-    const first = await Promise.race([failure, all.then(() => undefined)]);
-    if (first !== undefined && interrupted === undefined) {
-      const lost = lostRank(first.tail);
-      const culprit = lost === undefined ? undefined : ranks[lost];
-      if (culprit !== undefined && culprit.ending === undefined) {
-        await Promise.race([
-          culprit.ended,
-          new Promise((done) => timers.push(setTimeout(done, causeAfter))),
-        ]);
-      }
-      stop("SIGTERM");
-    }
-    await all;
+    const alone = commands.length === 1;
+    commands.forEach((command, rank) => {
+      const output = new RankOutput(rank, {
+        prefix: !alone,
+        print: !quiet || rank === 0,
+        logDir,
+        onBroken: () => group.interrupt("SIGTERM"),
+      });
+      // a single rank keeps the terminal, with its colours and its progress bar
+      group.start(rank, command, output, alone && logDir === undefined);
+    });
+    return await group.wait();
   } finally {
-    for (const t of timers) clearTimeout(t);
-    for (const remove of listeners) remove();
+    group.killAll();
+    removeEventListener("unload", kill);
+    for (const [signal, listener] of forward) Deno.removeSignalListener(signal, listener);
   }
-  if (interrupted !== undefined) {
-    console.error(`pta: stopped by ${interrupted}`);
-    return exitCode({ code: 0, signal: interrupted });
+}
+
+class Group {
+  #alive = new Map<number, Deno.ChildProcess>();
+  #watching: Promise<void>[] = [];
+  #ends: RankEnd[] = [];
+  #stopping = false;
+  #interrupted: Deno.Signal | undefined;
+  #timers: ReturnType<typeof setTimeout>[] = [];
+  #begin = performance.now();
+
+  start(rank: number, command: RankCommand, output: RankOutput, inherit: boolean): void {
+    const child = new Deno.Command(command.exec, {
+      args: [...command.args],
+      env: command.env,
+      stdin: inherit ? "inherit" : "null",
+      stdout: inherit ? "inherit" : "piped",
+      stderr: inherit ? "inherit" : "piped",
+    }).spawn();
+    this.#alive.set(rank, child);
+    const pumps = inherit
+      ? []
+      : [output.pump(child.stdout, false), output.pump(child.stderr, true)];
+    this.#watching.push(this.#watch(rank, child, output, Promise.allSettled(pumps)));
   }
-  const cause = firstCause(endings);
-  if (cause === undefined) return 0;
-  console.error(failureBlock(cause, endings, worldSize));
-  return exitCode(cause);
+
+  async wait(): Promise<GroupEnd> {
+    await Promise.all(this.#watching);
+    for (const timer of this.#timers) clearTimeout(timer);
+    return { ends: this.#ends, interrupted: this.#interrupted };
+  }
+
+  /** Passes a signal on; at the second one there is no more patience. */
+  interrupt(signal: Deno.Signal): void {
+    if (this.#interrupted !== undefined) return this.killAll();
+    this.#interrupted = signal;
+    this.#signalAll(signal);
+    this.#later(GRACE_MS, () => this.killAll());
+  }
+
+  killAll(): void {
+    this.#signalAll("SIGKILL");
+  }
+
+  async #watch(
+    rank: number,
+    child: Deno.ChildProcess,
+    output: RankOutput,
+    drained: Promise<unknown>,
+  ): Promise<void> {
+    const { code, signal } = await child.status;
+    this.#alive.delete(rank);
+    const end = {
+      rank,
+      code,
+      signal: signal ?? undefined,
+      seconds: (performance.now() - this.#begin) / 1000,
+      stopped: this.#stopping || this.#interrupted !== undefined,
+      lastErrors: output.lastErrors,
+    };
+    this.#ends.push(end);
+    if (code !== 0 && !end.stopped) this.#later(LAST_WORDS_MS, () => this.#stop());
+    let timer;
+    await Promise.race([drained, new Promise((go) => timer = setTimeout(go, DRAIN_MS))]);
+    clearTimeout(timer);
+    output.close();
+  }
+
+  #stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#signalAll("SIGTERM");
+    this.#later(KILL_MS, () => this.killAll());
+  }
+
+  #signalAll(signal: Deno.Signal): void {
+    for (const child of this.#alive.values()) {
+      try {
+        child.kill(signal);
+      } catch {
+        // it has ended by itself
+      }
+    }
+  }
+
+  #later(ms: number, action: () => void): void {
+    this.#timers.push(setTimeout(action, ms));
+  }
 }

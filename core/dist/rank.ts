@@ -19,6 +19,7 @@ export const RankEnv = {
   timeout: "PTA_COMM_TIMEOUT",
   device: "PTA_DEVICE",
   turbo: "PTA_TURBO",
+  threads: "PTA_THREADS",
 } as const;
 
 /** Who this process is among all ranks, and where they meet. */

@@ -79,7 +79,7 @@ export class Ring {
    */
   async run(call: Collective, seq: number): Promise<void> {
     const name = describe(call);
-    this.#what = `${name}, collective #${seq}`;
+    this.#what = seq < 0 ? "the first meeting" : `${name}, collective #${seq}`;
     this.#lastProgress = performance.now();
     this.#heard = false;
     if (this.#failure !== undefined) throw new Error(this.error);
