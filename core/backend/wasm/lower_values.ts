@@ -98,7 +98,14 @@ export class Values {
       return x.kind === "const" ? x.value : undefined;
     });
     const operand = values[v.args[v.op === "where" ? 1 : 0]].dtype;
-    return machine.op(v.op, { operand, result: v.dtype, known }, args);
+    const hoist = (operands: readonly number[], key: string, make: () => Code): Code => {
+      const ids = operands.map((i) => v.args[i]);
+      if (ids.some((a) => plan.vary[a])) return make();
+      const d = Math.max(-1, ...ids.map((a) => plan.home[a]));
+      const type = machine.type(values[ids[0]].dtype);
+      return this.frame.once(d, `${key} ${ids}`, () => this.kit.let(type, make()));
+    };
+    return machine.op(v.op, { operand, result: v.dtype, known, hoist }, args);
   }
 
   /** A product that is used only in this sum becomes part of one instruction. */

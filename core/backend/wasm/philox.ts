@@ -2,6 +2,9 @@
 import type { Code } from "./assembler.ts";
 import { i32x4, i64x2, v128 } from "./instructions.ts";
 import type { Kit } from "./kit.ts";
+import type { RowContext } from "./table.ts";
+
+const M0 = 0xd2511f53, M1 = 0xcd9e8d57;
 
 /** High and low words of the four products `a * b`, unsigned. */
 function products(k: Kit, a: Code, b: Code): { high: Code; low: Code } {
@@ -13,21 +16,44 @@ function products(k: Kit, a: Code, b: Code): { high: Code; low: Code } {
 }
 
 /**
- * First word of Philox 4x32-10, for counter words `c` and key words `low`, `high`.
+ * First word of Philox 4x32-10 for counter words (counter, offset, 0, 0) and key words `low`, `high`. The key of each round, and what
+ * follows from the offset alone, are computed outside the loops.
  *
- * @param c Four vectors of 32-bit words
+ * @param hoist As in `RowContext`; the operands are numbered like those of `randomBits`
  */
-export function philox(k: Kit, c: readonly Code[], low: Code, high: Code): Code {
-  let [c0, c1, c2, c3] = c, key0 = low, key1 = high;
-  for (let round = 0; round < 10; round++) {
-    const p0 = products(k, k.i(0xd2511f53), c0), p1 = products(k, k.i(0xcd9e8d57), c2);
-    c0 = k.vec(v128.xor(v128.xor(p1.high, c1), key0));
+export function philox(
+  k: Kit,
+  hoist: RowContext["hoist"],
+  counter: Code,
+  low: Code,
+  high: Code,
+  offset: Code,
+): Code {
+  const key = (word: 1 | 2, round: number): Code => {
+    const start = word === 1 ? low : high;
+    if (round === 0) return start;
+    const step = Math.imul(word === 1 ? 0x9e3779b9 : 0xbb67ae85, round);
+    return hoist([word], `key ${word} ${round}`, () => i32x4.add(start, k.i(step)));
+  };
+  const xor3 = (a: Code, b: Code, c: Code): Code => k.vec(v128.xor(a, v128.xor(b, c)));
+  // Round 0: two counter words are 0, so word 0 becomes offset ^ key.
+  const first = products(k, k.i(M0), counter);
+  const mixed = hoist([1, 3], "round 0", () => v128.xor(offset, low));
+  const word2 = k.vec(v128.xor(first.high, key(2, 0)));
+  // Round 1: the product of that word is uniform too, and word 1 is 0.
+  const high1 = hoist([1, 3], "high 1", () => products(k, k.i(M0), mixed).high);
+  const low1 = hoist([1, 3], "low 1", () => products(k, k.i(M0), mixed).low);
+  const second = products(k, k.i(M1), word2);
+  let c0 = k.vec(v128.xor(second.high, key(1, 1)));
+  let c1 = second.low;
+  let c2 = xor3(high1, first.low, key(2, 1));
+  let c3 = low1;
+  for (let round = 2; round < 9; round++) {
+    const p0 = products(k, k.i(M0), c0), p1 = products(k, k.i(M1), c2);
+    c0 = xor3(p1.high, c1, key(1, round));
     c1 = p1.low;
-    c2 = k.vec(v128.xor(v128.xor(p0.high, c3), key1));
+    c2 = xor3(p0.high, c3, key(2, round));
     c3 = p0.low;
-    if (round === 9) break;
-    key0 = k.vec(i32x4.add(key0, k.i(0x9e3779b9)));
-    key1 = k.vec(i32x4.add(key1, k.i(0xbb67ae85)));
   }
-  return c0;
+  return v128.xor(v128.xor(products(k, k.i(M1), c2).high, c1), key(1, 9));
 }

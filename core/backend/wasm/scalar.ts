@@ -7,7 +7,7 @@ import { fromBfloat16, fromFloat16, roundFloat, toBfloat16, toFloat16 } from "./
 import { f32, f32x4, f64, i32, i32x4, i64 } from "./instructions.ts";
 import type { Kit } from "./kit.ts";
 import type { Limit, Machine, Place, Reducer, Spot } from "./machine.ts";
-import type { RowContext } from "./table.ts";
+import { plainContext, type RowContext } from "./table.ts";
 import { scalarTable, scalarTypes } from "./table_scalar.ts";
 
 const types = { f32, f64, i32, i64 };
@@ -78,7 +78,7 @@ export class ScalarMachine implements Machine {
   accumulate(dtype: DType, place: Place, value: Code, limit: Limit): void {
     const type = this.type(dtype);
     const old = this.kit.let(type, this.load(dtype, place));
-    const context: RowContext = { operand: dtype, result: dtype, known: [] };
+    const context = plainContext(dtype);
     this.store(dtype, place, this.kit.let(type, this.op("add", context, [old, value])), limit);
   }
 
@@ -102,7 +102,7 @@ export class ScalarMachine implements Machine {
     const start = dtype === "int64" && op !== "sum" && op !== "prod"
       ? i64.const(op === "max" ? -(2n ** 63n) : 2n ** 63n - 1n)
       : this.constant(dtype, reduceStart(op, dtype));
-    const context: RowContext = { operand: dtype, result: dtype, known: [] };
+    const context = plainContext(dtype);
     const name = op === "sum" ? "add" : op === "prod" ? "mul" : op;
     const step = ([a]: readonly Code[], x: Code) => [this.op(name, context, [a, x])];
     return {

@@ -7,7 +7,7 @@ import { call, f32x4, f64x2, get, i32, i32x4, i8x16, select, v128 } from "./inst
 import type { Kit } from "./kit.ts";
 import { cos, erf, exp, log, perLane, pow, sin, tanh } from "./math.ts";
 import { philox } from "./philox.ts";
-import { remainder64 } from "./table_scalar.ts";
+import { remainder64 } from "./scalar_functions.ts";
 
 /** What a row is given besides its operands. */
 export interface RowContext {
@@ -16,7 +16,19 @@ export interface RowContext {
   readonly result: DType;
   /** For each operand, its value where it is a constant of the kernel. */
   readonly known: readonly (number | undefined)[];
+  /**
+   * Computes what depends on these operands alone (by position) in the outermost loop where they are known; equal keys mean equal code.
+   */
+  readonly hoist: (operands: readonly number[], key: string, make: () => Code) => Code;
 }
+
+/** Context of an operation of two values of a dtype outside the kernel's own operations. */
+export const plainContext = (dtype: DType): RowContext => ({
+  operand: dtype,
+  result: dtype,
+  known: [],
+  hoist: (_operands, _key, make) => make(),
+});
 
 /** Writes one primitive; operands are reads of locals, so they may be repeated. */
 export type Row = (k: Kit, c: RowContext, ...x: Code[]) => Code;
@@ -155,6 +167,5 @@ export const vectorTable: Readonly<Record<OpName, Row>> = {
   shl: shift("shl"),
   shr: shift("shrS"),
   where: (_k, _c, condition, x, y) => v128.bitselect(x, y, condition),
-  randomBits: (k, _, counter, low, high, offset) =>
-    philox(k, [counter, offset, k.i(0), k.i(0)], low, high),
+  randomBits: (k, c, counter, low, high, offset) => philox(k, c.hoist, counter, low, high, offset),
 };

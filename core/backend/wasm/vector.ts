@@ -7,7 +7,7 @@ import { forms, fromBfloat16, fromFloat16, toBfloat16, toFloat16, wrapInt } from
 import { f32x4, i16x8, i32, i32x4, i64, i8x16, ifElse, v128 } from "./instructions.ts";
 import type { Kit } from "./kit.ts";
 import type { Limit, Machine, Place, Reducer, Spot } from "./machine.ts";
-import { type RowContext, vectorTable } from "./table.ts";
+import { plainContext, type RowContext, vectorTable } from "./table.ts";
 
 /** Elements in memory as lanes of raw bits, and back. */
 interface Storage {
@@ -163,7 +163,7 @@ export class VectorMachine implements Machine {
 
   accumulate(dtype: DType, place: Place, value: Code, limit: Limit): void {
     const { kit } = this;
-    const context: RowContext = { operand: dtype, result: dtype, known: [] };
+    const context = plainContext(dtype);
     const sum = (at: Place, x: Code) => {
       const old = kit.vec(this.load(dtype, at));
       return kit.vec(this.op("add", context, [old, x]));
@@ -236,7 +236,7 @@ export class VectorMachine implements Machine {
     const start = this.constant(dtype, reduceStart(op, dtype));
     if (form === "float" && (op === "max" || op === "min")) return this.#extreme(op, start);
     const { kit } = this;
-    const context: RowContext = { operand: dtype, result: dtype, known: [] };
+    const context = plainContext(dtype);
     const join = (a: Code, b: Code) =>
       this.op(op === "sum" ? "add" : op === "prod" ? "mul" : op, context, [a, b]);
     return {
