@@ -27,6 +27,8 @@ class Tape implements Recorder {
   readonly refreshes: (() => void)[] = [];
   readonly foreign = new Set<Storage>();
   readonly made = new Set<Storage>();
+  /** What the launches run on. */
+  readonly backends = new Set<Backend>();
   readonly #buffers: { backend: Backend; buffer: Buffer }[] = [];
   readonly #free = new Map<string, Buffer[]>();
   reason: string | undefined;
@@ -35,6 +37,7 @@ class Tape implements Recorder {
     const reused = this.#free.get(`${backend.name} ${dtype} ${length}`)?.pop();
     if (reused !== undefined) return reused;
     const buffer = backend.alloc(dtype, length);
+    this.backends.add(backend);
     this.#buffers.push({ backend, buffer });
     return buffer;
   }
@@ -49,6 +52,7 @@ class Tape implements Recorder {
     this.launches.push(launch);
   }
   uses(storage: Storage): void {
+    this.backends.add(storage.backend);
     if (!this.made.has(storage)) this.foreign.add(storage);
   }
   adopt(storage: Storage): void {
@@ -165,7 +169,7 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
     for (const again of tape.refreshes) again();
     const { launches } = tape;
     for (let i = 0; i < launches.length; i++) launches[i]();
-    inputs[0]?.node.storage!.backend.synchronize();
+    for (const backend of tape.backends) backend.synchronize();
     replays++;
     return result;
   };

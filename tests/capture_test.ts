@@ -191,6 +191,16 @@ eachDevice("a replay that uses freed memory is an error", () => {
   assertThrows(() => run(tensor([1, 1])), ReferenceError, "Cannot replay this captured step");
 });
 
+eachDevice("a replay without arguments raises an index out of range", () => {
+  const index = new Parameter(tensor(Int32Array.of(1)), false);
+  const run = capture(() => tensor([1, 2]).mul(3).indexSelect(0, index));
+  for (let i = 0; i < 3; i++) assertEquals(numbers(run()), [6]);
+  index.copy_([2]);
+  assertThrows(() => run(), RangeError, "Cannot index with 2: the dimension has size 2");
+  index.copy_([0]);
+  assertEquals(numbers(run()), [3]);
+});
+
 eachDevice("an error while recording leaves the step usable", () => {
   let fail = true;
   const run = capture((x: Tensor) => {

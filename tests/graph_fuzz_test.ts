@@ -33,12 +33,13 @@ function check(seed: number, options: FuzzOptions, fuse: boolean): void {
 
 for (const device of [...devices, "null"]) {
   const reason = missing(device);
-  for (const fuse of [true, false]) {
+  // The null device computes nothing, so there it only matters that a plan is found.
+  for (const fuse of device === "null" ? [true] : [true, false]) {
     Deno.test({
       name: `random graphs agree with plain arrays [${device}, ${fuse ? "fused" : "unfused"}${
         reason ? `: ${reason}` : ""
       }]`,
-      ignore: reason !== undefined || (device === "null" && !fuse),
+      ignore: reason !== undefined,
       fn: () => {
         const failures: string[] = [];
         for (let i = 0; i < runs; i++) {
