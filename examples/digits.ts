@@ -17,22 +17,16 @@ import {
 import { loadDigits } from "./digits_data.ts";
 import { parseFlags } from "./flags.ts";
 
-const flags = parseFlags({ epochs: 20, batchSize: 32, learningRate: 0.002, seed: 0 });
+const flags = parseFlags({ epochs: 40, batchSize: 32, learningRate: 0.1, seed: 0 });
 const { train, test } = await loadDigits();
 
 manualSeed(flags.seed);
-const model = new nn.Sequential(
-  new nn.Linear(64, 128),
-  new nn.ReLU(),
-  new nn.Linear(128, 64),
-  new nn.ReLU(),
-  new nn.Linear(64, 10),
-);
+const model = new nn.Sequential(new nn.Linear(64, 512), new nn.ReLU(), new nn.Linear(512, 10));
 
 const trainer = new Trainer({
   model,
   lossFunc: new nn.CrossEntropyLoss(),
-  optimizer: new optim.Adam(model.parameters(), { lr: flags.learningRate }),
+  optimizer: new optim.SGD(model.parameters(), { lr: flags.learningRate, momentum: 0.9 }),
   callbacks: [
     ...defaultCallbacks(),
     averageMetric({

@@ -57,7 +57,7 @@ Deno.test("examples: a wrong flag ends with the usage", async () => {
   const { code, errors } = await run(["-A", "examples/digits.ts", "--epoch", "2"]);
   assertEquals(code, 2);
   assert(
-    errors.includes("Cannot use --epoch 2: the flags are --epochs 20 --batch-size 32"),
+    errors.includes("Cannot use --epoch 2: the flags are --epochs 40 --batch-size 32"),
     errors,
   );
 });
