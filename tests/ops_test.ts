@@ -143,6 +143,7 @@ for (const device of devices) {
           on(device, () => {
             forward(c, device, dtypeOf[c.kind]);
             if (c.kind === "float") forward(c, device, "float64");
+            if (c.kind === "int") forward(c, device, "int64");
           }, { fuse })
         ),
     });
