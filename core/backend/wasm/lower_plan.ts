@@ -1,5 +1,5 @@
 /** Decisions before code is written: which loop carries the vector lanes, how far to unroll, what to keep in scratch memory. */
-import { dtypes } from "../../dtype.ts";
+import { type DType, dtypes } from "../../dtype.ts";
 import { type Address, fullValues, type Kernel, stages, type Value } from "../../kernel.ts";
 import { ops } from "../../ops.ts";
 
@@ -32,6 +32,8 @@ export interface Plan {
   readonly storeStage: readonly number[];
   /** For each value, how many values and stores use it. */
   readonly uses: readonly number[];
+  /** For each value, whether it is only ever stored as its own dtype, which rounds it. */
+  readonly rounded: readonly boolean[];
 }
 
 /** Values that a value is computed from. */
@@ -53,6 +55,8 @@ const storeArgs = (s: Kernel["stores"][number]): number[] => [
 
 const product = (sizes: readonly number[]): number => sizes.reduce((n, s) => n * s, 1);
 
+/** Cost of rounding to a dtype of fewer bits; reading it costs half as much. */
+const codingCost: Partial<Record<DType, number>> = { float16: 16, bfloat16: 6, uint8: 2, bool: 2 };
 /** Cost of a gather or scatter of four lanes, in additions. */
 const gatherCost = 6;
 /** A full value dearer than this is kept in scratch memory for later passes. */
@@ -94,14 +98,17 @@ function costs(
   kernel.values.forEach((v, id) => {
     const level = full[id] ? "full" : "row";
     sum[level] += v.kind === "op"
-      ? ops[v.op].cost
+      ? ops[v.op].cost + (v.op === "cast" ? codingCost[v.dtype] ?? 0 : 0)
       : v.kind === "load"
-      ? addressCost(v.address, axis, vary)
+      ? addressCost(v.address, axis, vary) + (codingCost[v.dtype] ?? 0) / 2
       : v.kind === "const"
       ? 0
       : 1;
   });
-  for (const s of kernel.stores) sum[s.level] += addressCost(s.address, axis, vary);
+  for (const s of kernel.stores) {
+    const coding = codingCost[kernel.buffers[s.address.buffer].dtype] ?? 0;
+    sum[s.level] += addressCost(s.address, axis, vary) + coding;
+  }
   return sum;
 }
 
@@ -149,6 +156,12 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   for (const v of values) for (const a of argsOf(v)) uses[a]++;
   for (const s of stores) for (const a of storeArgs(s)) uses[a]++;
 
+  const rounded = values.map((v, id) => {
+    const stored = stores.filter((s) => s.value === id && s.mode === "set");
+    return uses[id] === stored.length &&
+      stored.every((s) => kernel.buffers[s.address.buffer].dtype === v.dtype);
+  });
+
   const cost = costs(kernel, axis, full);
   const work = Math.max(1, cost.full + (rank === depth ? cost.row : 0));
   const m = sizes[depth - 1];
@@ -168,7 +181,21 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const storeStage = stores.map((s) =>
     !full0(s) ? -1 : kernel.buffers[s.address.buffer].access === "both" ? stageCount - 1 : own(s)
   );
-  const plan = { kernel, rank, depth, sizes, axis, copies, flat, full, stage, vary, home, uses };
+  const plan = {
+    kernel,
+    rank,
+    depth,
+    sizes,
+    axis,
+    copies,
+    flat,
+    full,
+    stage,
+    vary,
+    home,
+    uses,
+    rounded,
+  };
   const rest = { stageCount, storeStage };
   const points = axis >= rank
     ? product(reduce) / Math.max(1, m) * Math.ceil(m / 4)

@@ -105,7 +105,9 @@ export class Values {
       const type = machine.type(values[ids[0]].dtype);
       return this.frame.once(d, `${key} ${ids}`, () => this.kit.let(type, make()));
     };
-    return machine.op(v.op, { operand, result: v.dtype, known, hoist }, args);
+    const narrow = v.dtype === "float16" || v.dtype === "bfloat16";
+    const result = v.op === "cast" && narrow && plan.rounded[id] ? "float32" : v.dtype;
+    return machine.op(v.op, { operand, result, known, hoist }, args);
   }
 
   /** A product that is used only in this sum becomes part of one instruction. */
