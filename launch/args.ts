@@ -53,17 +53,19 @@ export function parseLaunchArgs(args: readonly string[]): LaunchArgs | "help" {
   const { own, rest } = splitAtScript(args);
   const parsed = parseArgs(own, {
     string: VALUE_FLAGS,
+    collect: VALUE_FLAGS,
     boolean: SWITCHES,
     alias: { help: "h" },
     unknown: (arg) => {
       throw new UsageError(`Unknown flag ${arg}${suggestion(arg)}`);
     },
   });
-  for (const name of VALUE_FLAGS) {
-    const given = parsed[name] as unknown;
-    if (Array.isArray(given)) throw new UsageError(`Cannot use --${name} twice`);
-    if (given === "") throw new UsageError(`Missing the value of --${name}`);
-  }
+  const valueOf = (name: (typeof VALUE_FLAGS)[number]) => {
+    const given: string[] = parsed[name];
+    if (given.length > 1) throw new UsageError(`Cannot use --${name} twice`);
+    if (given[0] === "") throw new UsageError(`Missing the value of --${name}`);
+    return given.at(0);
+  };
   if (parsed.help) return "help";
   const [script, ...scriptArgs] = rest;
   if (script === undefined) {
@@ -72,11 +74,11 @@ export function parseLaunchArgs(args: readonly string[]): LaunchArgs | "help" {
   return {
     script,
     scriptArgs,
-    numProcesses: readCount(parsed["num-processes"] ?? "1"),
+    numProcesses: readCount(valueOf("num-processes") ?? "1"),
     cpu: parsed.cpu,
     turbo: parsed.turbo,
     quiet: parsed.quiet,
-    logDir: parsed["log-dir"],
+    logDir: valueOf("log-dir"),
   };
 }
 
@@ -111,7 +113,7 @@ function suggestion(arg: string): string {
   const known = [...VALUE_FLAGS, ...SWITCHES];
   const ranked = known.map((k) => [distance(name, k), k] as const).sort((a, b) => a[0] - b[0]);
   const starts = known.find((k) => name.length > 1 && k.startsWith(name));
-  const best = starts ?? (ranked[0][0] <= 3 ? ranked[0][1] : undefined);
+  const best = starts ?? (ranked[0][0] <= Math.min(3, name.length / 2) ? ranked[0][1] : undefined);
   return best === undefined ? "; --help lists all flags" : `: did you mean --${best}?`;
 }
 

@@ -1,0 +1,107 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { failureBlock, runLauncher } from "./launcher.ts";
+
+const script = "tests/fixtures/comm_rank.ts";
+
+function ranks(n: number, args: string[], env: Record<string, string> = {}) {
+  return runLauncher(["--cpu", "--num-processes", String(n), script, ...args], env);
+}
+
+for (const n of [2, 3, 4]) {
+  Deno.test(`tcp: all collectives on ${n} ranks`, async () => {
+    const { code, out, err } = await ranks(n, ["all"]);
+    assertEquals([code, err], [0, ""]);
+    for (let r = 0; r < n; r++) assertStringIncludes(out, `rank ${r} of ${n}: all ok`);
+  });
+}
+
+Deno.test("tcp: a script that never closes its communicator still ends", async () => {
+  const { code, err } = await ranks(2, ["open"]);
+  assertEquals([code, err], [0, ""]);
+});
+
+Deno.test("tcp: different calls are an error that names ranks and calls", async () => {
+  const length = await ranks(3, ["mismatch"]);
+  assertEquals(length.code, 1);
+  assertMatch(
+    failureBlock(length.err),
+    /Cannot run collective #1: rank \d called allReduce\(sum\) float32\[\d\], rank \d called allReduce\(sum\) float32\[\d\]/,
+  );
+  const order = await ranks(2, ["order"]);
+  assertMatch(
+    failureBlock(order.err),
+    /rank (\d) called (broadcast\(root 0\)|allReduce\(sum\)) float32\[8\], rank (?!\1)\d called (?!\2)/,
+  );
+});
+
+Deno.test("tcp: a killed rank is an error on the others within seconds", async () => {
+  for (const n of [2, 4]) {
+    const { code, err, seconds } = await ranks(n, ["die", "1", "SIGKILL"]);
+    assertEquals(code, 137);
+    assert(seconds < 10);
+    assertMatch(failureBlock(err), /^Rank 1 of \d failed first: ended by SIGKILL/);
+    for (let r = 0; r < n; r++) {
+      if (r === 1) continue;
+      assertStringIncludes(err, `[rank ${r}] error: Uncaught (in promise) Error: Lost rank 1 in`);
+    }
+  }
+});
+
+Deno.test("tcp: a rank that stands still is named after PTA_COMM_TIMEOUT", async () => {
+  const { code, err } = await ranks(3, ["die", "1", "SIGSTOP"], { PTA_COMM_TIMEOUT: "1.5" });
+  assertEquals(code, 1);
+  const block = failureBlock(err);
+  assertMatch(block, /^Rank 1 of 3 stopped answering; rank \d noticed it/);
+  assertMatch(block, /Lost rank 1 in allReduce.*: it (did not take part|sent no data) for \d/);
+});
+
+Deno.test("tcp: abort and leaving reach the other ranks", async () => {
+  const abort = await ranks(2, ["abort"]);
+  assertEquals(abort.code, 3);
+  assertStringIncludes(abort.err, "Stopped by rank 0");
+  assertStringIncludes(abort.err, "the test wants it");
+  const left = await ranks(2, ["left"]);
+  assertStringIncludes(left.err, "Lost rank 0 in barrier(), collective #0: it has left the group");
+});
+
+const wrongEnv: [Record<string, string>, string][] = [
+  [{ RANK: "0" }, "RANK is set and WORLD_SIZE is not"],
+  [{ RANK: "2", WORLD_SIZE: "2" }, "Cannot read RANK=2: wanted a whole number from 0 to 1"],
+  [{ RANK: "0", WORLD_SIZE: "2" }, "MASTER_PORT is not set"],
+  [{ RANK: "0", WORLD_SIZE: "2", MASTER_PORT: "x" }, "Cannot read MASTER_PORT=x"],
+  [{ RANK: "0", WORLD_SIZE: "2", MASTER_PORT: "29999" }, "PTA_LAUNCH_SECRET is not set"],
+  [
+    { RANK: "0", WORLD_SIZE: "2", MASTER_PORT: "29999", PTA_COMM_TIMEOUT: "-1" },
+    "Cannot read PTA_COMM_TIMEOUT=-1",
+  ],
+];
+
+Deno.test("tcp: a wrong environment is one clear error", async () => {
+  const outputs = await Promise.all(wrongEnv.map(([env]) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", script, "all"],
+      cwd: new URL("../", import.meta.url).pathname,
+      env: { NO_COLOR: "1", ...env },
+    }).output()
+  ));
+  outputs.forEach(({ code, stderr }, i) => {
+    assertEquals(code, 1);
+    assertStringIncludes(new TextDecoder().decode(stderr), wrongEnv[i][1]);
+  });
+});
+
+Deno.test("tcp: without network access the error says so", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-env", script, "all"],
+    cwd: new URL("../", import.meta.url).pathname,
+    env: {
+      NO_COLOR: "1",
+      RANK: "0",
+      WORLD_SIZE: "2",
+      MASTER_PORT: "29999",
+      PTA_LAUNCH_SECRET: "0123456789abcdef",
+    },
+  }).output();
+  assertEquals(code, 1);
+  assertStringIncludes(new TextDecoder().decode(stderr), "run with --allow-net");
+});
