@@ -7,7 +7,7 @@ import {
   eventNames,
   eventOrder,
   StopTrainingError,
-  Trainer,
+  type Trainer,
 } from "@pta/trainer";
 import {
   fold,

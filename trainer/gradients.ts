@@ -71,6 +71,13 @@ export class GradientWindow {
     });
   }
 
+  /** Gives back the memory of the sums. */
+  dispose(): void {
+    for (const sum of this.#sums.values()) sum.dispose();
+    this.#sums.clear();
+    this.#weight.dispose();
+  }
+
   #withGradients(): Parameter[] {
     return this.#parameters.filter((p) => p.grad !== undefined);
   }

@@ -84,12 +84,17 @@ export class StepRunner {
   startEpoch(): void {
     const state = this.#parameters.map((p) => +p.requiresGrad).join("") +
       [...this.#trainer.model.modules()].map((m) => +m.training).join("");
-    if (state !== this.#modelState) this.dispose();
+    if (state !== this.#modelState) this.#forget();
     this.#modelState = state;
   }
 
-  /** Gives back the memory of captured steps. */
+  /** Gives back the memory of captured steps and gradient sums. */
   dispose(): void {
+    this.#forget();
+    this.#window.dispose();
+  }
+
+  #forget(): void {
     for (const captured of this.#captured.values()) captured.dispose();
     this.#captured.clear();
   }

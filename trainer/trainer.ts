@@ -1,7 +1,7 @@
 /** The trainer. */
 import {
   broadcastTensors,
-  data,
+  type data,
   defaultGenerator,
   initComm,
   manualSeed,
@@ -12,6 +12,7 @@ import {
 } from "@pta/core";
 import { type Batch, type BatchOutput, batchSizeOf } from "./batch.ts";
 import type { BatchLoader } from "./batch_source.ts";
+import { createLoader } from "./create_loader.ts";
 import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
 import { runEvalEpoch, runTraining } from "./loop.ts";
 import type {
@@ -183,7 +184,11 @@ export class Trainer extends TrainerServices {
     batchSize: number,
     options: Partial<data.DataLoaderOptions>,
   ): BatchLoader {
-    return this.#createLoader(dataset, batchSize, true, options);
+    return createLoader(
+      dataset,
+      { batchSize, shuffle: true, seed: this.#seed, ...options },
+      this.runConfig,
+    );
   }
 
   /** Makes the evaluation loader: in order, each sample on exactly one rank. */
@@ -192,7 +197,11 @@ export class Trainer extends TrainerServices {
     batchSize: number,
     options: Partial<data.DataLoaderOptions>,
   ): BatchLoader {
-    return this.#createLoader(dataset, batchSize, false, options);
+    return createLoader(
+      dataset,
+      { batchSize, shuffle: false, seed: this.#seed, ...options },
+      this.runConfig,
+    );
   }
 
   // Moments of a run. A method runs before the event of the same name.
@@ -262,23 +271,6 @@ export class Trainer extends TrainerServices {
     return typeof lossFunc === "function"
       ? lossFunc(output, target)
       : lossFunc.forward(output, target);
-  }
-
-  #createLoader(
-    dataset: data.Dataset,
-    batchSize: number,
-    shuffle: boolean,
-    options: Partial<data.DataLoaderOptions>,
-  ): BatchLoader {
-    const { rank, worldSize } = this.runConfig;
-    const { shuffle: wanted = shuffle, seed = this.#seed ?? 0, ...rest } = options;
-    if (rest.batchSampler !== undefined) return new data.DataLoader(dataset, rest);
-    const order = rest.sampler !== undefined ? {} : worldSize > 1
-      ? {
-        sampler: new data.DistributedSampler(dataset, { rank, worldSize, shuffle: wanted, seed }),
-      }
-      : { shuffle: wanted, seed };
-    return new data.DataLoader(dataset, { batchSize, ...order, ...rest });
   }
 
   async #withSteps(body: (steps: StepRunner) => Promise<void>): Promise<void> {
