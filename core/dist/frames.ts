@@ -5,7 +5,7 @@ import { writeAll } from "./auth.ts";
 export const Kind = { open: 1, data: 2, abort: 3, bye: 4 } as const;
 
 /** Bytes of data in one frame at most; a multiple of every element size. */
-export const CHUNK = 1 << 18;
+export const CHUNK = 1 << 19;
 const HEAD = 16;
 const CAPACITY = 4 * (CHUNK + HEAD);
 const MAGIC = 0x70746131;
