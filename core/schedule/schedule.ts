@@ -3,33 +3,10 @@ import type { Operand, RoutineCall } from "../device.ts";
 import type { Node, NodeOf } from "../node.ts";
 import { composeView, contiguousStrides, isContiguous, numel } from "../shape.ts";
 import type { Storage } from "../storage.ts";
-import { type Emitted, Emitter, Refine } from "./emit.ts";
-import type { Plan, Slot, Step } from "./plan.ts";
+import { Emitter, Refine } from "./emit.ts";
+import { Conflict, type Graph, makeSteps, orderWorks, type Work } from "./order.ts";
+import type { Plan, Slot } from "./plan.ts";
 import { baseOf, cutUnits, edgesOf, isLeaf, live, type Unit, type Units } from "./units.ts";
-
-/** What a unit runs, and the values (not yet slots) it reads and writes. */
-interface Work {
-  readonly unit: Unit;
-  readonly launches: (
-    | Emitted
-    | { readonly call: RoutineCall; readonly slots: readonly number[]; readonly async: boolean }
-  )[];
-  readonly reads: Set<Node>;
-  readonly writes: Set<Node>;
-}
-
-/** A graph in topological order with the leaf storages it reads, as {@linkcode collect} finds it. */
-export interface Graph {
-  readonly roots: readonly Node[];
-  readonly order: readonly Node[];
-  readonly leaves: readonly Storage[];
-}
-
-class Conflict extends Error {
-  constructor(readonly assigns: readonly Node[]) {
-    super("An assignment in place overwrites a value that is still needed");
-  }
-}
 
 /** Thrown when a kernel would have to read a value that only it, or a kernel already written, computes. */
 class Apart extends Error {
@@ -338,8 +315,15 @@ class Scheduler {
   plan(): Plan {
     for (const unit of this.#unitOrder().reverse()) this.#emit(unit);
     const results = this.graph.roots.map((root) => this.#slot(this.#rootHolder(root)));
-    const works = this.#workOrder();
-    return this.#finish(works, results);
+    const inPlace = { holder: (n: Node) => this.#holder(n), alias: this.#alias };
+    const works = orderWorks(this.graph, this.#works, inPlace);
+    const written = this.graph.order.flatMap((n) => {
+      if (n.kind !== "assign" || n.storage !== undefined) return [];
+      const slot = this.#slots[this.#slot(n)];
+      return slot.kind === "leaf" ? [slot.leaf] : [];
+    });
+    const steps = makeSteps(works, this.#slots, results);
+    return { slots: this.#slots, steps, results, written: [...new Set(written)] };
   }
 
   #unitOrder(): Unit[] {
@@ -363,82 +347,5 @@ class Scheduler {
       }
     }
     return out;
-  }
-
-  /** Orders works so that readers of a value follow its writer and precede whoever overwrites it. */
-  #workOrder(): Work[] {
-    const writer = new Map<Node, Work>();
-    for (const work of this.#works) for (const n of work.writes) writer.set(n, work);
-    const after = new Map<Work, Set<Work>>(this.#works.map((w) => [w, new Set()]));
-    const readers = new Map<Node, Work[]>();
-    for (const work of this.#works) {
-      for (const n of work.reads) {
-        readers.set(n, [...(readers.get(n) ?? []), work]);
-        const from = writer.get(n);
-        if (from !== undefined && from !== work) after.get(work)!.add(from);
-      }
-    }
-    for (const node of this.graph.order) {
-      if (node.kind !== "assign" || node.storage !== undefined) continue;
-      const [target, value] = node.src, held = this.#holder(value);
-      const direct = this.#alias.get(held) === target;
-      const write = writer.get(direct ? held : node)!;
-      const mark = writer.get(node)!;
-      if (mark !== write) after.get(mark)!.add(write);
-      // Every leaf node of the same storage shows the old value, and so does the value assigned last.
-      const last = target.kind === "assign" ? this.#holder(target.src[1]) : undefined;
-      const old = this.graph.order.filter((n) =>
-        n === target || (n === last && this.#alias.has(n)) ||
-        (target.storage !== undefined && n.storage === target.storage)
-      );
-      for (const n of old) {
-        for (const reader of readers.get(n) ?? []) {
-          if (reader !== write) after.get(write)!.add(reader);
-        }
-      }
-      const before = writer.get(target);
-      if (before !== undefined && before !== write) after.get(write)!.add(before);
-    }
-    const rank = new Map(this.graph.order.map((n, i) => [n, i]));
-    const priority = (w: Work) => Math.max(...w.unit.nodes.map((n) => rank.get(n) ?? 0));
-    const waiting = [...this.#works].sort((a, b) => priority(a) - priority(b));
-    const out: Work[] = [], done = new Set<Work>();
-    while (out.length < waiting.length) {
-      const next = waiting.find((w) =>
-        !done.has(w) && [...after.get(w)!].every((d) => done.has(d))
-      );
-      if (next === undefined) {
-        throw new Conflict(
-          this.graph.order.filter((a) => a.kind === "assign" && a.storage === undefined),
-        );
-      }
-      done.add(next);
-      out.push(next);
-    }
-    return out;
-  }
-
-  #finish(works: readonly Work[], results: readonly number[]): Plan {
-    const launches = works.flatMap((w) => w.launches);
-    const last = new Map<number, number>(), pending = new Map<number, number>();
-    launches.forEach((l, i) => l.slots.forEach((s) => last.set(s, i)));
-    const steps = launches.map((l, i): Step => {
-      const waits = [...new Set(l.slots.map((s) => pending.get(s)).filter((w) => w !== undefined))];
-      for (const s of l.slots) pending.delete(s);
-      if ("call" in l && l.async) l.slots.forEach((s) => pending.set(s, i));
-      const frees = [...new Set(l.slots)].filter((s) =>
-        last.get(s) === i && this.#slots[s].kind === "temp" && !results.includes(s)
-      );
-      const rest = { slots: l.slots, waits, frees };
-      return "call" in l
-        ? { kind: "routine", call: l.call, ...rest }
-        : { kind: "kernel", kernel: l.kernel, extent: l.extent, ...rest };
-    });
-    const written = this.graph.order.flatMap((n) => {
-      if (n.kind !== "assign" || n.storage !== undefined) return [];
-      const slot = this.#slots[this.#slot(n)];
-      return slot.kind === "leaf" ? [slot.leaf] : [];
-    });
-    return { slots: this.#slots, steps, results, written: [...new Set(written)] };
   }
 }
