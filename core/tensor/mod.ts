@@ -29,6 +29,7 @@ export { enableGrad, grad, noGrad } from "../grad.ts";
 export { isGradEnabled } from "../node.ts";
 export { Generator, manualSeed, philox4x32, randomPermutation } from "../rng.ts";
 export { type Scope, stepScope } from "../scope.ts";
+export { IndexingTensor } from "./indexing.ts";
 export { LinalgTensor } from "./linalg.ts";
 export { MovementTensor, type ShapeArgs } from "./movement.ts";
 export { PointwiseTensor } from "./pointwise.ts";

@@ -5,7 +5,7 @@ import { constNode, makeNode, type Node } from "../node.ts";
 import type { ReduceOp } from "../ops.ts";
 import { normalizeDim, normalizeDims, numel, shapeText } from "../shape.ts";
 import { castNode, wrap } from "./base.ts";
-import { MovementTensor } from "./movement.ts";
+import { IndexingTensor } from "./indexing.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Dimensions to reduce over: one, several, or all when undefined. */
@@ -33,7 +33,7 @@ export function reduceNode(op: ReduceOp, node: Node, dims: readonly number[]): N
 }
 
 /** Operations over whole dimensions. */
-export abstract class ReduceTensor extends MovementTensor {
+export abstract class ReduceTensor extends IndexingTensor {
   /** One reduction over `dims`, computed in `dtype`. */
   private reduced(op: ReduceOp, dims: Dims, keepdim: boolean, dtype: DType): Tensor {
     const list = normalizeDims(dims, this.ndim, op);
@@ -45,7 +45,9 @@ export abstract class ReduceTensor extends MovementTensor {
   private some(what: string, dims: Dims): void {
     const list = normalizeDims(dims, this.ndim, what);
     if (list.some((d) => this.shape[d] === 0)) {
-      throw new RangeError(`Cannot take the ${what} of ${shapeText(this.shape)}: there are no elements`);
+      throw new RangeError(
+        `Cannot take the ${what} of ${shapeText(this.shape)}: there are no elements`,
+      );
     }
   }
 
