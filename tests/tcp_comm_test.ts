@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { failureBlock, runLauncher } from "./launcher.ts";
+import { alive, failureBlock, runLauncher, startLauncher } from "./launcher.ts";
 
 const script = "tests/fixtures/comm_rank.ts";
 
@@ -62,6 +62,19 @@ Deno.test("tcp: abort and leaving reach the other ranks", async () => {
   assertStringIncludes(abort.err, "the test wants it");
   const left = await ranks(2, ["left"]);
   assertStringIncludes(left.err, "Lost rank 0 in barrier(), collective #0: it has left the group");
+});
+
+Deno.test("tcp: ranks end when the launcher is killed", async () => {
+  const child = startLauncher(["--num-processes", "2", script, "loop"]);
+  let out = "";
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  while (!/pid=[^]*pid=/.test(out)) out += (await reader.read()).value;
+  child.kill("SIGKILL");
+  await Promise.all([child.status, reader.cancel(), child.stderr.cancel()]);
+  for (let i = 0; i < 50 && alive(out).length > 0; i++) {
+    await new Promise((go) => setTimeout(go, 100));
+  }
+  assertEquals(alive(out), []);
 });
 
 const wrongEnv: [Record<string, string>, string][] = [

@@ -103,8 +103,8 @@ function mod(a: number, n: number): number {
   return ((a % n) + n) % n;
 }
 
-/** Combines received values into the data at `at`. */
-type Combine = (data: CommArray, at: number, values: CommArray) => void;
+/** Combines received values into the data at `at`; `n` is the divisor of the last step, otherwise 1. */
+type Combine = (data: CommArray, at: number, values: CommArray, n: number) => void;
 
 /** One set of loops per dtype, so that each stays specialised for its type. */
 export const COMBINE = Object.fromEntries(
@@ -116,6 +116,11 @@ function makeCombine(): Record<ReduceOp, Combine> {
   const sum = (data: Float32Array, at: number, values: Float32Array) => {
     for (let i = 0; i < values.length; i++) data[at + i] += values[i];
   };
+  const divide = (data: Float32Array, at: number, values: Float32Array, n: number) => {
+    for (let i = 0; i < values.length; i++) data[at + i] = (data[at + i] + values[i]) / n;
+  };
+  const mean = (data: Float32Array, at: number, values: Float32Array, n: number) =>
+    n === 1 ? sum(data, at, values) : divide(data, at, values, n);
   // a NaN wins on every rank
   const max = (data: Float32Array, at: number, values: Float32Array) => {
     for (let i = 0; i < values.length; i++) {
@@ -129,5 +134,5 @@ function makeCombine(): Record<ReduceOp, Combine> {
       if (x < data[at + i] || x !== x) data[at + i] = x;
     }
   };
-  return { sum, mean: sum, max, min } as unknown as Record<ReduceOp, Combine>;
+  return { sum, mean, max, min } as unknown as Record<ReduceOp, Combine>;
 }

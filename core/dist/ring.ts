@@ -254,10 +254,7 @@ function store(call: Collective, data: CommArray, piece: ReceivePiece, bytes: By
   }
   const values = DTYPES[call.dtype].make(bytes.buffer, bytes.byteOffset, end - start);
   if (!reduces) return put(data, start, values);
-  COMBINE[call.dtype][call.reduce](data, start, values);
-  if (!finish || call.reduce !== "mean") return;
-  const floats = data as Float32Array;
-  for (let i = start; i < end; i++) floats[i] /= n;
+  COMBINE[call.dtype][call.reduce](data, start, values, finish ? n : 1);
 }
 
 function complete(call: Collective, data: CommArray, rank: number): void {
