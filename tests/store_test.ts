@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimedOut } from "../core/dist/deadline.ts";
-import { MAX_KEY, MAX_VALUE, StoreClient, StoreServer } from "../core/dist/store.ts";
+import { StoreServer } from "../core/dist/store.ts";
+import { StoreClient } from "../core/dist/store_client.ts";
+import { MAX_KEY, MAX_VALUE } from "../core/dist/store_messages.ts";
 
 const SECRET = "a secret of a launch, 32 bytes..";
 

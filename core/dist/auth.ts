@@ -4,6 +4,8 @@
  */
 import { withDeadline } from "./deadline.ts";
 
+/** Label of connections to the store. */
+export const STORE_LABEL = "store";
 const NONCE = 32;
 const PROOF = 32;
 const MAGIC = new TextEncoder().encode("pta1");
@@ -203,4 +205,18 @@ export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
     at += part.length;
   }
   return all;
+}
+
+/** Small messages must not wait for larger ones. */
+export function setNoDelay(conn: Deno.Conn): void {
+  if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
+}
+
+/** Closes what may be closed already. */
+export function tryClose(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // closed before
+  }
 }

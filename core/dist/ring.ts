@@ -3,7 +3,7 @@ import { type Collective, type CommArray, describe, DTYPES } from "./collective.
 import { sleep } from "./deadline.ts";
 import { type Frame, FrameReader, FrameWriter, Kind } from "./frames.ts";
 import { COMBINE, planRing, type ReceivePiece } from "./plan.ts";
-import { tryClose } from "./store.ts";
+import { tryClose } from "./auth.ts";
 
 /** Why the group has ended. */
 export interface Failure {

@@ -1,10 +1,11 @@
 /** The communicator thread of one rank: meets the others, then carries out the calls that its program queues. */
 import { parentPort, workerData } from "node:worker_threads";
-import { challenge, importSecret, prove } from "./auth.ts";
+import { challenge, importSecret, prove, setNoDelay, tryClose } from "./auth.ts";
 import { ControlBlock, State, Word } from "./control.ts";
 import { TimedOut, withDeadline } from "./deadline.ts";
 import { Ring } from "./ring.ts";
-import { setNoDelay, StoreClient, StoreServer, tryClose } from "./store.ts";
+import { StoreServer } from "./store.ts";
+import { StoreClient } from "./store_client.ts";
 
 /** What the program tells its thread at the start. */
 export interface TcpWorkerData {
