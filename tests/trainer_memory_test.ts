@@ -1,10 +1,10 @@
 /** The trainer holds as many bytes after a step as after the one before. */
 import { assert, assertEquals } from "@std/assert";
-import { backendOf, defaultDevice, optim } from "@pta/core";
+import { backendOf, defaultDevice, optim, stepScope } from "@pta/core";
 import { averageMetric, callback, type TrainOptions } from "@pta/trainer";
 import { smallDataset, smallModel, smallTrainer } from "./trainer_support.ts";
 
-// What a test has made stays alive, so that the garbage collector frees nothing while the next one counts.
+// What a test has made stays alive, so that the garbage collector frees nothing of it while the next one counts.
 const alive: unknown[] = [];
 
 const cases: Record<string, Partial<TrainOptions>> = {
@@ -21,6 +21,7 @@ const cases: Record<string, Partial<TrainOptions>> = {
 for (const [name, options] of Object.entries(cases)) {
   for (const capture of [true, false]) {
     Deno.test(`trainer memory: ${name}, ${capture ? "captured" : "plain"}`, async () => {
+      const setup = stepScope();
       const { stats } = backendOf(defaultDevice());
       const bytes: number[][] = [];
       const model = smallModel();
@@ -40,6 +41,8 @@ for (const [name, options] of Object.entries(cases)) {
       });
       const trainDataset = smallDataset(24), evalDataset = smallDataset(9);
       alive.push(trainer, trainDataset, evalDataset);
+      // From here on nothing is left to the garbage collector, which frees when it likes.
+      setup[Symbol.dispose]();
       const before = stats.bytesAlive;
       const train = () =>
         trainer.train({

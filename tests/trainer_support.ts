@@ -57,7 +57,7 @@ export function smallTrainer(
   return new QuietTrainer({
     model,
     lossFunc: new nn.CrossEntropyLoss(),
-    optimizer: new optim.SGD(model.parameters(), { lr, momentum }),
+    optimizer: rest.optimizer ?? new optim.SGD(model.parameters(), { lr, momentum }),
     callbacks: [],
     seed: 0,
     ...rest,
