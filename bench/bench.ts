@@ -14,8 +14,19 @@ const workload = String(flags._[0] ?? "mlp");
 Deno.env.set("PTA_THREADS", String(flags.threads));
 if (flags.blas !== undefined) Deno.env.set("PTA_BLAS", flags.blas);
 if (flags.device !== undefined) Deno.env.set("PTA_DEVICE", flags.device);
-const { capture, backendOf, defaultDevice, manualSeed, nn, optim, rand, randn, randint, realize, stepScope } =
-  await import("@pta/accelerated");
+const {
+  capture,
+  backendOf,
+  defaultDevice,
+  manualSeed,
+  nn,
+  optim,
+  rand,
+  randn,
+  randint,
+  realize,
+  stepScope,
+} = await import("@pta/accelerated");
 type Tensor = import("@pta/accelerated").Tensor;
 const { GPT, mlp, smallGPT } = await import("./models.ts");
 

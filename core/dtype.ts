@@ -32,13 +32,12 @@ export interface DTypeFacts {
 }
 
 // Every host array constructor takes either a length or (buffer, offset, length).
-const maker =
-  <T extends HostArray>(make: {
-    new (length: number): T;
-    new (buffer: ArrayBufferLike, byteOffset: number, length: number): T;
-  }) =>
-  (length: number, buffer?: ArrayBufferLike, byteOffset = 0): HostArray =>
-    buffer === undefined ? new make(length) : new make(buffer, byteOffset, length);
+const maker = <T extends HostArray>(make: {
+  new (length: number): T;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): T;
+}) =>
+(length: number, buffer?: ArrayBufferLike, byteOffset = 0): HostArray =>
+  buffer === undefined ? new make(length) : new make(buffer, byteOffset, length);
 
 /** Facts of every dtype. */
 export const dtypes: Readonly<Record<DType, DTypeFacts>> = {

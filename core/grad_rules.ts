@@ -103,7 +103,9 @@ const movementRules: { readonly [K in Exclude<Movement["kind"], "custom">]: Move
   },
   expand: (g, parent) => {
     const lead = g.ndim - parent.ndim;
-    const dims = g.shape.flatMap((s, d) => d < lead || (parent.shape[d - lead] === 1 && s !== 1) ? [d] : []);
+    const dims = g.shape.flatMap((s, d) =>
+      d < lead || (parent.shape[d - lead] === 1 && s !== 1) ? [d] : []
+    );
     return g.sum(dims, true).reshape(parent.shape);
   },
   slice: (g, parent, m) => {
@@ -133,8 +135,7 @@ export const nodeRules: {
   buffer: () => [],
   const: () => [],
   index: () => [],
-  op: (n, g) =>
-    opRules[n.arg.op](g, wrap(n as Node), ...n.src.map(wrap)).map((t) => t?.node),
+  op: (n, g) => opRules[n.arg.op](g, wrap(n as Node), ...n.src.map(wrap)).map((t) => t?.node),
   reduce: (n, g) => {
     const x = wrap(n.src[0]);
     return [reduceRules[n.arg.op](g, wrap(n as Node), x, n.arg.dims).node];

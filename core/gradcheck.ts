@@ -30,7 +30,9 @@ export function gradcheck(
   const { eps = 1e-6, atol = 1e-5, rtol = 1e-3 } = options;
   inputs.forEach((x, i) => {
     if (x.dtype !== "float64" || !x.requiresGrad) {
-      throw new TypeError(`Cannot check gradients of input ${i}: it must be float64 and require a gradient`);
+      throw new TypeError(
+        `Cannot check gradients of input ${i}: it must be float64 and require a gradient`,
+      );
     }
   });
   // Unequal weights, so that errors of opposite sign do not cancel.
@@ -52,7 +54,9 @@ export function gradcheck(
       const difference = (at(i, values[i] + eps) - at(i, values[i] - eps)) / (2 * eps);
       if (!(Math.abs(found[i] - difference) <= atol + rtol * Math.abs(difference))) {
         throw new Error(
-          `Gradient of input ${which} is wrong at element ${i}: got ${found[i]}, finite differences give ${difference}`,
+          `Gradient of input ${which} is wrong at element ${i}: got ${
+            found[i]
+          }, finite differences give ${difference}`,
         );
       }
     }

@@ -16,7 +16,9 @@ async function debugOutput(level: number): Promise<string> {
 }
 
 Deno.test("PTA_DEBUG prints devices, then kernels with times, then plans, then kernel text", async () => {
-  const [silent, devices, kernels, plans, source] = await Promise.all([0, 1, 2, 3, 4].map(debugOutput));
+  const [silent, devices, kernels, plans, source] = await Promise.all(
+    [0, 1, 2, 3, 4].map(debugOutput),
+  );
   assertEquals(silent, "");
   assertEquals(devices, "pta: device ref is backend ref\n");
   assert(/kernel exp_add_sum [\d.]+ us/.test(kernels), kernels);

@@ -4,7 +4,7 @@ import {
   capture,
   nn,
   optim,
-  Parameter,
+  type Parameter,
   philox4x32,
   setDefaultDevice,
   stepScope,
@@ -32,10 +32,17 @@ interface Golden {
   parameters: GoldenParameter[];
 }
 
-const word = (seed: number, number: number, i: number) => philox4x32([i, 0, 0, 0], [seed, number])[0];
+const word = (seed: number, number: number, i: number) =>
+  philox4x32([i, 0, 0, 0], [seed, number])[0];
 
 /** Real numbers as `tests/golden/README.md` defines them. */
-function reals(seed: number, number: number, count: number, center: number, k: number): Float32Array {
+function reals(
+  seed: number,
+  number: number,
+  count: number,
+  center: number,
+  k: number,
+): Float32Array {
   return Float32Array.from(
     { length: count },
     (_, i) => center + k * (2 * ((word(seed, number, i) >>> 8) * 2 ** -24) - 1),
@@ -103,7 +110,9 @@ function follow({ model, golden, optimizer: make, batch, loss }: Run, captured: 
     assert(Math.abs(got - wanted) <= 1e-5 * wanted, `loss ${s} is ${got}, PyTorch's ${wanted}`);
     if (s === 0) checkGradients(parameters, golden);
   });
-  if (captured) assert((step as unknown as { replays: number }).replays === golden.losses.length - 2);
+  if (captured) {
+    assert((step as unknown as { replays: number }).replays === golden.losses.length - 2);
+  }
 }
 
 for (const captured of [false, true]) {
@@ -133,7 +142,10 @@ for (const captured of [false, true]) {
       optimizer: (p) => new optim.AdamW(p, { lr: 3e-4, betas: [0.9, 0.95], weightDecay: 0.1 }),
       batch: (s) => {
         const rows = tensor(integers(seed, 1000 + s, 16 * 65, 96), { shape: [16, 65] });
-        return [rows.slice(1, 0, 64).contiguous().realize(), rows.slice(1, 1, 65).contiguous().realize()];
+        return [
+          rows.slice(1, 0, 64).contiguous().realize(),
+          rows.slice(1, 1, 65).contiguous().realize(),
+        ];
       },
       loss: (x, y) => nn.functional.crossEntropy(model.forward(x).reshape(-1, 96), y.reshape(-1)),
     }, captured);

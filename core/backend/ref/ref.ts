@@ -13,7 +13,7 @@ import type {
 } from "../../device.ts";
 import { codecs, type DType, dtypes, type HostArray, roundTo } from "../../dtype.ts";
 import { type Address, fullValues, type Kernel, type Value } from "../../kernel.ts";
-import { meaning, reductions, reduceStart } from "../../meaning.ts";
+import { meaning, reduceStart, reductions } from "../../meaning.ts";
 import { numel } from "../../shape.ts";
 import { allReduce } from "../collective.ts";
 import { newStats, take } from "../stats.ts";
@@ -106,7 +106,11 @@ export class RefBackend implements Backend {
     forEachIndex([extent, ...outer.slice(1)], (point) => {
       const rows = new Map<number, number>();
       /** A value at a point of the row; row-level ones are remembered, as a backend's registers would. */
-      const evaluate = (id: number, index: readonly number[], seen: Map<number, number>): number => {
+      const evaluate = (
+        id: number,
+        index: readonly number[],
+        seen: Map<number, number>,
+      ): number => {
         const memo = full[id] ? seen : rows;
         const known = memo.get(id);
         if (known !== undefined) return known;
@@ -115,14 +119,21 @@ export class RefBackend implements Backend {
           const: (v) => roundTo(v.dtype, v.value),
           index: (v) => v.strides.reduce((at, s, d) => at + s * index[d], v.offset),
           load: (v) =>
-            buffers[v.address.buffer].values[place(v.address, index, (a) => evaluate(a, index, seen))],
+            buffers[v.address.buffer].values[
+              place(v.address, index, (a) => evaluate(a, index, seen))
+            ],
           op: (v) =>
-            roundTo(v.dtype, meaning[v.op](v.dtype, ...v.args.map((a) => evaluate(a, index, seen)))),
+            roundTo(
+              v.dtype,
+              meaning[v.op](v.dtype, ...v.args.map((a) => evaluate(a, index, seen))),
+            ),
           reduce: (v) => {
             const { step } = reductions[v.op];
             let total = reduceStart(v.op, v.dtype);
-            forEachIndex(reduce, (row) =>
-              total = step(total, evaluate(v.arg, [...point, ...row], new Map())));
+            forEachIndex(
+              reduce,
+              (row) => total = step(total, evaluate(v.arg, [...point, ...row], new Map())),
+            );
             return roundTo(v.dtype, total);
           },
         };
@@ -161,7 +172,10 @@ export class RefBackend implements Backend {
     allReduce: (call, buffers) => {
       const [data] = buffersOf(buffers);
       this.stats.routines++;
-      return allReduce(call, { read: () => data.values, write: (v) => data.values.set(v as Float64Array) });
+      return allReduce(call, {
+        read: () => data.values,
+        write: (v) => data.values.set(v as Float64Array),
+      });
     },
   };
 
@@ -182,7 +196,9 @@ function matmul(call: RoutineCall<"matmul">, buffers: readonly RefBuffer[]): voi
   forEachIndex(out.shape, (index) => {
     const [i, j] = index.slice(-2), batch = index.slice(0, rank - 2);
     let total = 0;
-    for (let p = 0; p < k; p++) total += av[dot(a, [...batch, i, p])] * bv[dot(b, [...batch, p, j])];
+    for (let p = 0; p < k; p++) {
+      total += av[dot(a, [...batch, i, p])] * bv[dot(b, [...batch, p, j])];
+    }
     const at = dot(out, index);
     ov[at] = roundTo(out.dtype, call.params.accumulate ? ov[at] + total : total);
   });
