@@ -70,3 +70,15 @@ export function batchSizeOf(batch: Batch): number {
   if (first !== undefined) return first.shape[0];
   throw new TypeError("Cannot find the size of a batch without a tensor of at least one dimension");
 }
+
+/**
+ * Input and target of a batch.
+ *
+ * @throws {TypeError} When the batch is not an array of at least two
+ */
+export function pairOf(batch: Batch): [Tensor, Tensor] {
+  if (Array.isArray(batch) && batch.length >= 2) return [batch[0], batch[1]];
+  throw new TypeError(
+    "Cannot take input and target from the batch: it must be an array [input, target], or override calculateTrainBatchLoss and calculateEvalBatchLoss",
+  );
+}

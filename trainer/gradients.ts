@@ -67,7 +67,8 @@ export class GradientWindow {
         this.#mean(own);
       }
       this.#clip();
-      return this.#withGradients().map((p) => p.grad!);
+      // The last parameters first: their gradients are ready first, so their bucket can leave while the others are computed.
+      return this.#withGradients().reverse().map((p) => p.grad!);
     });
   }
 

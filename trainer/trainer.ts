@@ -10,7 +10,7 @@ import {
   readRank,
   type Tensor,
 } from "@pta/core";
-import { type Batch, type BatchOutput, batchSizeOf } from "./batch.ts";
+import { type Batch, type BatchOutput, batchSizeOf, pairOf } from "./batch.ts";
 import type { BatchLoader } from "./batch_source.ts";
 import { createLoader } from "./create_loader.ts";
 import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
@@ -106,9 +106,6 @@ export class Trainer extends TrainerServices {
           (options.evalDataLoaderOptions?.batchSize ?? perDeviceBatchSize),
         numTrainBatchesPerEpoch: this.#agreeOnLength(options),
       });
-      if (this.comm !== undefined) {
-        broadcastTensors(Object.values(this.model.stateDict()), this.comm);
-      }
       this.numUpdates = 0;
       this.scheduler = options.createScheduler?.(this.optimizer!, this.currentRunConfig);
       await this.#withSteps((steps) => runTraining(this, steps));
@@ -144,9 +141,7 @@ export class Trainer extends TrainerServices {
 
   /** Runs the model and the loss on a batch `[input, target]`. More keys of the result pass through to the callbacks. */
   calculateTrainBatchLoss(batch: Batch): BatchOutput {
-    const [input, target] = pairOf(batch);
-    const modelOutputs = this.model.forward(input) as Tensor;
-    return { loss: this.#loss(modelOutputs, target), modelOutputs, batchSize: batchSizeOf(target) };
+    return this.#batchLoss(batch);
   }
 
   /** Makes gradients. `loss` is the batch's loss times its weight in the window (1 without accumulation, alone). */
@@ -171,9 +166,7 @@ export class Trainer extends TrainerServices {
 
   /** Runs the model and the loss on a batch, without gradients. */
   calculateEvalBatchLoss(batch: Batch): BatchOutput {
-    const [input, target] = pairOf(batch);
-    const modelOutputs = this.model.forward(input) as Tensor;
-    return { loss: this.#loss(modelOutputs, target), modelOutputs, batchSize: batchSizeOf(target) };
+    return this.#batchLoss(batch);
   }
 
   // Data.
@@ -234,11 +227,14 @@ export class Trainer extends TrainerServices {
     this.comm = comm.worldSize > 1 ? comm : undefined;
     // Ranks draw different numbers (dropout masks), each of them repeatable.
     const { rank } = comm;
-    if (this.#seed !== undefined) manualSeed(this.#seed + rank * rankSeedStride);
+    if (this.#seed !== undefined) manualSeed(rankSeed(this.#seed, rank));
     else if (rank > 0 && !this.#isRankSeeded) {
-      manualSeed(defaultGenerator.seed + rank * rankSeedStride);
+      manualSeed(rankSeed(defaultGenerator.seed, rank));
     }
     this.#isRankSeeded = true;
+    if (this.comm !== undefined) {
+      broadcastTensors(Object.values(this.model.stateDict()), this.comm);
+    }
   }
 
   #createRunConfig(options: Omit<RunConfigOptions, "rank" | "seed">): TrainerRunConfig {
@@ -248,29 +244,31 @@ export class Trainer extends TrainerServices {
   /** Batches of an epoch, the same on every rank: as many as the fullest rank has, or full ones everywhere when the last is dropped. */
   #agreeOnLength(options: TrainOptions): number | undefined {
     const { length } = this.trainDataLoader!;
-    if (length === 0) {
-      throw new RangeError("Cannot train: the training data gives this rank no batch");
-    }
     if (length === undefined && (this.comm || (options.gradientAccumulationSteps ?? 1) > 1)) {
       throw new TypeError(
         "Cannot train on a loader without length over several ranks or with gradient accumulation",
       );
     }
-    if (this.comm === undefined) return length;
-    const op = options.trainDataLoaderOptions?.dropLast ? "min" : "max";
-    return this.reduce([length!], op)[0];
+    if (length === undefined) return undefined;
+    const [least] = this.reduce([length], "min");
+    if (least === 0) {
+      throw new RangeError("Cannot train: the training data does not give every rank a batch");
+    }
+    return options.trainDataLoaderOptions?.dropLast ? least : this.reduce([length], "max")[0];
   }
 
-  #loss(output: Tensor, target: Tensor): Tensor {
-    const { lossFunc } = this;
+  #batchLoss(batch: Batch): BatchOutput {
+    const [input, target] = pairOf(batch), { lossFunc } = this;
     if (lossFunc === undefined) {
       throw new ReferenceError(
         "Cannot calculate a loss: give the Trainer a lossFunc or override calculateTrainBatchLoss and calculateEvalBatchLoss",
       );
     }
-    return typeof lossFunc === "function"
-      ? lossFunc(output, target)
-      : lossFunc.forward(output, target);
+    const modelOutputs = this.model.forward(input) as Tensor;
+    const loss = typeof lossFunc === "function"
+      ? lossFunc(modelOutputs, target)
+      : lossFunc.forward(modelOutputs, target);
+    return { loss, modelOutputs, batchSize: batchSizeOf(target) };
   }
 
   async #withSteps(body: (steps: StepRunner) => Promise<void>): Promise<void> {
@@ -295,12 +293,5 @@ export class Trainer extends TrainerServices {
   }
 }
 
-// Far apart, so that no rank's seed is one that a user would give to another run.
-const rankSeedStride = 2 ** 32;
-
-function pairOf(batch: Batch): [Tensor, Tensor] {
-  if (Array.isArray(batch) && batch.length >= 2) return [batch[0], batch[1]];
-  throw new TypeError(
-    "Cannot take input and target from the batch: it must be an array [input, target], or override calculateTrainBatchLoss and calculateEvalBatchLoss",
-  );
-}
+// Far apart, so that no rank's seed is one that a user would give to another run; seeds are below 2^53.
+const rankSeed = (seed: number, rank: number) => (seed + rank * 2 ** 32) % 2 ** 53;
