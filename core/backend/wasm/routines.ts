@@ -29,6 +29,8 @@ type Packed = "float32" | "float64";
 
 /** Multiplications below which a call into the BLAS costs more than it saves. */
 const BLAS_WORK = 1 << 13;
+/** Rows for which the direct kernel is faster than the BLAS. */
+const VECTOR_ROWS = 2;
 /** Multiplications below which a product stays on one thread: about 20 microseconds. */
 const PARALLEL_WORK = 1 << 19;
 
@@ -91,6 +93,8 @@ class Products {
   #byBlas({ product: p, dtype, accumulate, at }: Bound): Launch | undefined {
     const blas = this.#blas, base = this.#base;
     if (blas === undefined || base === undefined || p.m * p.n * p.k < BLAS_WORK) return undefined;
+    const { lanes } = elements[dtype];
+    if (p.m <= VECTOR_ROWS && rowMajor(p) && p.n % lanes === 0) return undefined;
     const layout = (rows: number, columns: number, m: Product["a"]) =>
       m.colStride === 1 && m.rowStride >= Math.max(1, columns)
         ? { transposed: false, leading: m.rowStride }
@@ -136,9 +140,8 @@ class Products {
 
   #embedded(bound: Bound): Launch {
     const { product: p, dtype, accumulate, at } = bound, { bytes, lanes } = elements[dtype];
-    const rowMajor = p.a.colStride === 1 && p.b.colStride === 1;
     const method = this.options.method ??
-      chooseMethod({ m: p.m, n: p.n, k: p.k, rowMajor, lanes }, this.#wide);
+      chooseMethod({ m: p.m, n: p.n, k: p.k, rowMajor: rowMajor(p), lanes }, this.#wide);
     const { workBytes, code, run } = this.#kernel(dtype, method);
     const { rows, vectors } = method === "direct" ? directTile : tiles[method];
     const { base, stride } = this.pool.scratch(workBytes);
@@ -205,6 +208,8 @@ class Products {
       : spans(p.n, columns).map((s) => ({ column: s.from, n: s.length }));
   }
 }
+
+const rowMajor = (p: Product): boolean => p.a.colStride === 1 && p.b.colStride === 1;
 
 /** Runs calls one after the other. */
 function inOrder(calls: readonly Launch[]): Launch {

@@ -58,12 +58,16 @@ export interface ProductForm {
   readonly lanes: number;
 }
 
-/** Rows up to which copying B into panels does not pay, and values of B that stay in the first-level cache. */
-const FEW_ROWS = 16, SMALL_B = 4096;
+/**
+ * Rows up to which copying B into panels does not pay, and values of B that stay in the first-level cache; without and with wide
+ * vectors, which only the packed kernels gain much from.
+ */
+const FEW_ROWS = [16, 8], SMALL_B = [4096, 0];
 
 /** The method for a product. */
 export function chooseMethod({ m, n, k, rowMajor, lanes }: ProductForm, wide: boolean): Method {
-  if (rowMajor && n % lanes === 0 && (m <= FEW_ROWS || k * n <= SMALL_B)) return "direct";
+  const small = m <= FEW_ROWS[Number(wide)] || k * n <= SMALL_B[Number(wide)];
+  if (rowMajor && n % lanes === 0 && small) return "direct";
   if (wide) return "wide";
   const odd = Math.ceil(n / lanes) % 2 === 1;
   return odd && n <= 8 * lanes ? "narrow" : "main";
