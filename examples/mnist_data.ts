@@ -48,7 +48,10 @@ async function fetchIdx(
     zipped = await response.bytes();
     await check(name, zipped);
     await Deno.mkdir(cache, { recursive: true });
-    await Deno.writeFile(path, zipped);
+    // Another rank may be reading: a file appears whole or not at all.
+    const part = await Deno.makeTempFile({ dir: cache });
+    await Deno.writeFile(part, zipped);
+    await Deno.rename(part, path);
   } else await check(name, zipped);
   const stream = new Blob([zipped]).stream().pipeThrough(new DecompressionStream("gzip"));
   const bytes = await new Response(stream).bytes();
