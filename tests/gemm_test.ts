@@ -229,6 +229,46 @@ Deno.test("every other dtype is multiplied, integers exactly", () => {
     for (const accumulate of flags) {
       check(backend, { dtype, m: 5, n: 9, k: 7, flips: [true, false, false], accumulate });
       check(backend, { dtype, m: 3, n: 4, k: 6, batch: [2], accumulate });
+      check(backend, {
+        dtype,
+        m: 3,
+        n: 4,
+        k: 6,
+        batch: [2],
+        flips: [false, false, true],
+        accumulate,
+      });
+      check(backend, { dtype, m: 2, n: 3, k: 0, accumulate });
+    }
+  }
+});
+
+Deno.test("16-bit operands may give a float32 output", () => {
+  const backend = make({});
+  const [m, n, k] = [5, 9, 30];
+  const operands = [
+    operand("bfloat16", [m, k], false, false),
+    operand("float16", [k, n], true, false),
+    operand("float32", [m, n], false, false),
+  ];
+  const data = operands.map((o) => fill(o.dtype, o.length));
+  const buffers = operands.map((o, i) => {
+    const buffer = backend.alloc(o.dtype, o.length);
+    backend.write(buffer, data[i]);
+    return buffer;
+  });
+  const before = backend.stats.bytesAlive;
+  const call = { name: "matmul", params: { accumulate: true }, operands } as const;
+  backend.routines.matmul(call, buffers).start();
+  assertEquals(backend.stats.bytesAlive, before);
+  const got = backend.read(buffers[2], 0, operands[2].length);
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = Number(data[2][3 + i * n + j]);
+      for (let p = 0; p < k; p++) {
+        sum += codecs.bfloat16.decode(data[0][3 + i * k + p]) * Number(data[1][3 + j * k + p]);
+      }
+      assert(Math.abs(Number(got[3 + i * n + j]) - sum) < 1e-5);
     }
   }
 });

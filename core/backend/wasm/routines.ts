@@ -8,6 +8,7 @@ import { allReduce } from "../collective.ts";
 import { elements } from "./element.ts";
 import { gemmModule } from "./gemm.ts";
 import { directModule, directTile } from "./gemm_direct.ts";
+import { Casts, halfProduct, isHalfProduct } from "./half_matmul.ts";
 import { bindCall } from "./launch.ts";
 import { outerOffsets, type Product, readProduct } from "./matmul.ts";
 import type { WasmMemory } from "./memory.ts";
@@ -53,11 +54,13 @@ interface Bound {
 class Products {
   readonly #kernels = new Map<string, Kernel>();
   readonly #wide = turbo();
+  readonly #casts: Casts;
   readonly #fused: boolean;
   #blas: Blas | undefined;
   #base: Deno.PointerObject | undefined;
 
   constructor(readonly memory: WasmMemory, readonly pool: Pool, readonly options: RoutineOptions) {
+    this.#casts = new Casts(memory);
     this.#fused = options.fused ?? fusedMultiplyAdd();
     const wanted = options.blas ?? env("PTA_BLAS") ?? "auto";
     if (wanted === "off" || (wanted === "auto" && !ffiGranted())) return;
@@ -80,6 +83,10 @@ class Products {
     const product = readProduct(call.operands);
     const packed = (dtype === "float32" || dtype === "float64") &&
       call.operands.every((o) => o.dtype === dtype);
+    if (isHalfProduct(call.operands)) {
+      const wide = (c: RoutineCall<"matmul">, b: readonly Buffer[]) => this.bind(c, b);
+      return halfProduct(call, buffers, this.#casts, wide);
+    }
     // The packed kernels write C with the first block of the inner dimension, so there must be one.
     if (!packed || product.c.colStride !== 1 || product.k === 0) {
       return plainProduct(call, buffers, this.memory);
