@@ -369,3 +369,25 @@ Deno.test("a BLAS that was named and cannot be opened is an error that lists wha
   );
   assert(error.message.includes("PTA_BLAS"), error.message);
 });
+
+Deno.test("a column-major B with few rows goes through inner products", () => {
+  for (const fused of [true, false]) {
+    const backend = new WasmBackend({ threads: 1, blas: "off", method: "dot", fused });
+    for (const m of [1, 2, 3, 5, 6, 7, 12, 33, 64]) {
+      for (const [n, k] of [[2, 64], [10, 68], [128, 80]]) {
+        for (const accumulate of [false, true]) {
+          const batch = m === 5 ? [3] : [];
+          check(backend, {
+            dtype: "float32",
+            m,
+            n,
+            k,
+            flips: [false, true, false],
+            accumulate,
+            batch,
+          });
+        }
+      }
+    }
+  }
+});

@@ -8,6 +8,7 @@ import { allReduce } from "../collective.ts";
 import { elements } from "./element.ts";
 import { gemmModule } from "./gemm.ts";
 import { directModule, directTile } from "./gemm_direct.ts";
+import { dotModule, dotTile } from "./gemm_dot.ts";
 import { Casts, halfProduct, isHalfProduct } from "./half_matmul.ts";
 import { bindCall } from "./launch.ts";
 import { outerOffsets, type Product, readProduct } from "./matmul.ts";
@@ -136,6 +137,8 @@ class Products {
       const element = elements[dtype], fused = this.#fused;
       const { bytes, workBytes } = method === "direct"
         ? { bytes: directModule(element, fused), workBytes: 0 }
+        : method === "dot"
+        ? { bytes: dotModule(element, fused), workBytes: 0 }
         : gemmModule({ element, tile: tiles[method], fused });
       const imports = { e: { m: this.memory.memory } };
       const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
@@ -148,9 +151,9 @@ class Products {
   #embedded(bound: Bound): Launch {
     const { product: p, dtype, accumulate, at } = bound, { bytes, lanes } = elements[dtype];
     const method = this.options.method ??
-      chooseMethod({ m: p.m, n: p.n, k: p.k, rowMajor: rowMajor(p), lanes }, this.#wide);
+      chooseMethod({ ...p, rowMajor: rowMajor(p), inner: inner(p, dtype), lanes }, this.#wide);
     const { workBytes, code, run } = this.#kernel(dtype, method);
-    const { rows, vectors } = method === "direct" ? directTile : tiles[method];
+    const { rows, columns } = tileOf(method, lanes);
     const { base, stride } = this.pool.scratch(workBytes);
     const last = p.batch.at(-1) ?? { count: 1, a: 0, b: 0, c: 0 };
     /** Arguments for `m` rows and `n` columns from (`row`, `column`) of `count` products from number `first`. */
@@ -176,7 +179,7 @@ class Products {
       last.b,
       last.c,
     ];
-    const parts = this.#split(p, last.count, rows, vectors * lanes);
+    const parts = this.#split(p, last.count, rows, columns);
     const calls = outerOffsets(p).map((o): Launch => {
       if (parts.length === 1) return bindCall(run, args(o, {}));
       const chunks = parts.map((part) => args(o, part));
@@ -215,6 +218,18 @@ class Products {
       : spans(p.n, columns).map((s) => ({ column: s.from, n: s.length }));
   }
 }
+
+/** The register tile of a method, in rows and columns of the result. */
+function tileOf(method: Method, lanes: number): { rows: number; columns: number } {
+  if (method === "dot") return dotTile;
+  const { rows, vectors } = method === "direct" ? directTile : tiles[method];
+  return { rows, columns: vectors * lanes };
+}
+
+/** Whether the inner-product kernel can make a product. */
+const inner = (p: Product, dtype: Packed): boolean =>
+  dtype === "float32" && p.a.colStride === 1 && p.b.rowStride === 1 && p.k % 4 === 0 &&
+  p.n % 2 === 0;
 
 const rowMajor = (p: Product): boolean => p.a.colStride === 1 && p.b.colStride === 1;
 

@@ -37,7 +37,7 @@ export const tiles = {
 export type TileName = keyof typeof tiles;
 
 /** How a product is made: with a tile from packed panels, or straight from memory. */
-export type Method = TileName | "direct";
+export type Method = TileName | "direct" | "dot";
 
 /**
  * Whether V8 runs with the flags that join vectors: they cannot be seen from inside, so whoever sets them also sets `PTA_TURBO=1`
@@ -54,6 +54,8 @@ export interface ProductForm {
   readonly k: number;
   /** Whether A and B are row-major. */
   readonly rowMajor: boolean;
+  /** Whether rows of A and columns of B lie in order in memory, in whole vectors. */
+  readonly inner: boolean;
   /** Values in a vector. */
   readonly lanes: number;
 }
@@ -64,11 +66,17 @@ export interface ProductForm {
  */
 const FEW_ROWS = [16, 8], SMALL_B = [4096, 0];
 
+/** Rows up to which inner products beat packing a column-major B, and the inner size that pays for adding up lanes at the end. */
+const DOT_ROWS = 64, DOT_INNER = 64;
+
 /** The method for a product. */
-export function chooseMethod({ m, n, k, rowMajor, lanes }: ProductForm, wide: boolean): Method {
+export function chooseMethod(form: ProductForm, wide: boolean): Method {
+  const { m, n, k, rowMajor, inner, lanes } = form;
   const small = m <= FEW_ROWS[Number(wide)] || k * n <= SMALL_B[Number(wide)];
   if (rowMajor && n % lanes === 0 && small) return "direct";
   if (wide) return "wide";
+  // Packing B costs as much as a few rows of the product; beyond these the packed tiles catch up.
+  if (inner && m <= DOT_ROWS && k >= DOT_INNER) return "dot";
   const odd = Math.ceil(n / lanes) % 2 === 1;
   return odd && n <= 8 * lanes ? "narrow" : "main";
 }
