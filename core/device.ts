@@ -40,10 +40,50 @@ export interface RoutineParams {
   readonly matmul: { readonly accumulate: boolean };
   /** `[data]`, contiguous: the sum over all ranks, times `scale`, in place. Returns before it is complete; see {@linkcode RoutineLaunch}. */
   readonly allReduce: { readonly group: string; readonly scale: number };
+  /** `[x, weight, out]`: `[N, C, ...spatial]` by `[O, C / groups, ...kernel]` gives `[N, O, ...]` (a cross-correlation). */
+  readonly convolution: ConvolutionParams;
+  /** `[gradient, weight, out]`: gradient of the input of `convolution`, `[N, C, ...spatial]`; also the transposed convolution. */
+  readonly convolutionInput: ConvolutionParams;
+  /** `[x, gradient, out]`: gradient of the weight of `convolution`, `[O, C / groups, ...kernel]`. */
+  readonly convolutionWeight: ConvolutionParams;
+  /** `[x, out]`: `[N, C, ...spatial]` to the int32 place in its plane of the first largest element of each window. */
+  readonly maxPool: PoolParams;
+  /** `[gradient, index, out]`: sums `[..., windows]` into `[..., plane]` at the places that `maxPool` gave, flat in the plane. */
+  readonly poolScatter: { readonly spatialDims: number };
+  /** `[x, out]`: running `op` along the last dimension; `logaddexp` is the running logarithm of a sum of exponentials. */
+  readonly scan: { readonly op: "sum" | "prod" | "max" | "min" | "logaddexp" };
+  /** `[x, out]`: int32 places that sort the last dimension stably; NaN counts as the largest. */
+  readonly argsort: { readonly descending: boolean };
+  /**
+   * `[sorted, values, out]`, equal leading dimensions or a 1-D `sorted`: int32 place before the first element not below (`right`: above) each
+   * value.
+   */
+  readonly search: { readonly right: boolean };
+}
+
+/** Geometry of a convolution, one entry for each spatial dimension. */
+export interface ConvolutionParams {
+  readonly stride: readonly number[];
+  /** Zeros added on both sides. */
+  readonly padding: readonly number[];
+  readonly dilation: readonly number[];
+  readonly groups: number;
+}
+
+/** Geometry of windows, one entry for each spatial dimension. */
+export interface PoolParams {
+  readonly kernel: readonly number[];
+  readonly stride: readonly number[];
+  /** Elements of minus infinity added on both sides. */
+  readonly padding: readonly number[];
+  readonly dilation: readonly number[];
 }
 
 /** Names of the routines: what cannot, or should not, be a fused kernel. */
 export type RoutineName = keyof RoutineParams;
+
+/** Routines whose operands are all contiguous, of float32, float64, int32 or bool; every backend has plain loops for them. */
+export type PlainRoutineName = Exclude<RoutineName, "matmul" | "allReduce">;
 
 /** One call of a routine with concrete shapes. */
 export interface RoutineCall<R extends RoutineName = RoutineName> {

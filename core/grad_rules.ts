@@ -160,6 +160,9 @@ export const nodeRules: {
       part.shape.reduce((t, size, d) => t.narrow(d, n.arg.starts[i][d], size), g).node
     ),
   routine: (n, g) => {
+    if (n.arg.name !== "matmul") {
+      throw new Error(`Cannot differentiate the routine ${n.arg.name}: its caller gives no rule`);
+    }
     const [a, b] = n.src.map(wrap);
     // A transposed operand gets its gradient transposed too, so that undoing the view gives rows in order without a copy.
     const ga = () => columnMajor(a.node) ? b.matmul(g.mT).mT : g.matmul(b.mT);

@@ -98,7 +98,7 @@ class Scheduler {
     taken.forEach(store);
     for (const node of this.graph.order) {
       if (node.storage !== undefined) continue;
-      if (node.kind === "routine" && node.arg.name === "matmul") {
+      if (node.kind === "routine" && node.arg.name !== "allReduce") {
         node.src.forEach((s) => store(baseOf(s)));
       }
       if (node.kind === "gather") store(baseOf(node.src[0]));

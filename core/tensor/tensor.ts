@@ -16,7 +16,7 @@ import {
   viewParts,
   wrap,
 } from "./base.ts";
-import { LinalgTensor } from "./linalg.ts";
+import { DecomposeTensor } from "./decompose.ts";
 
 /** Nested arrays of numbers, or a number for a scalar. */
 export type Nested = number | Nested[];
@@ -25,7 +25,7 @@ export type Nested = number | Nested[];
  * An n-dimensional array on a device. Operations return at once and are computed, fused, when a value is needed. Shape and dtype errors
  * are raised at the call.
  */
-export class Tensor extends LinalgTensor {
+export class Tensor extends DecomposeTensor {
   #grad: Tensor | undefined;
 
   /** Whether `backward` collects a gradient in {@linkcode Tensor.grad}. Settable on leaves. */

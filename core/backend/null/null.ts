@@ -2,6 +2,7 @@
 import type { Backend, BackendStats, Buffer, Executable, Launch, Routines } from "../../device.ts";
 import { type DType, dtypes, type HostArray } from "../../dtype.ts";
 import type { Kernel } from "../../kernel.ts";
+import { plainTable } from "../plain/mod.ts";
 import { newStats, take } from "../stats.ts";
 
 /** A backend without memory: what it reads back is zeros. */
@@ -36,6 +37,7 @@ export class NullBackend implements Backend {
   }
   /** Routines that only count. */
   readonly routines: Routines = {
+    ...plainTable((name) => () => ({ start: () => this.#routine(name) })),
     matmul: () => ({ start: () => this.#routine("matmul") }),
     allReduce: () => ({ start: () => this.#routine("allReduce"), wait: () => {} }),
   };

@@ -16,6 +16,7 @@ import { type Address, fullValues, type Kernel, type Value } from "../../kernel.
 import { meaning, reduceStart, reductions } from "../../meaning.ts";
 import { numel } from "../../shape.ts";
 import { allReduce } from "../collective.ts";
+import { plainTable } from "../plain/mod.ts";
 import { newStats, take } from "../stats.ts";
 
 /** Every dtype is held as float64 numbers that have been rounded to it. */
@@ -163,6 +164,15 @@ export class RefBackend implements Backend {
 
   /** Routines by plain loops in float64. */
   readonly routines: Routines = {
+    ...plainTable((_, run) => (call, buffers) => ({
+      start: () => {
+        this.stats.routines++;
+        const arrays = buffersOf(buffers).map((b) => b.values);
+        run(call.params, call.operands.map((o, i) => ({ ...o, data: arrays[i] })));
+        const out = call.operands[call.operands.length - 1], values = arrays[arrays.length - 1];
+        for (let i = 0; i < values.length; i++) values[i] = roundTo(out.dtype, values[i]);
+      },
+    })),
     matmul: (call, buffers) => ({
       start: () => {
         this.stats.routines++;

@@ -189,8 +189,9 @@ function countRuns(routines: Routines, stats: BackendStats): Routines {
     },
     wait,
   });
-  return {
-    matmul: (call, buffers) => counted(routines.matmul(call, buffers)),
-    allReduce: (call, buffers) => counted(routines.allReduce(call, buffers)),
-  };
+  const wrap = (routine: (call: never, buffers: never) => RoutineLaunch) =>
+  (call: unknown, buffers: unknown) => counted(routine(call as never, buffers as never));
+  return Object.fromEntries(
+    Object.entries(routines).map(([name, routine]) => [name, wrap(routine)]),
+  ) as Routines;
 }

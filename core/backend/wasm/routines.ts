@@ -5,6 +5,7 @@ import type { Buffer, Launch, RoutineCall, RoutineLaunch, Routines } from "../..
 import { dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { allReduce } from "../collective.ts";
+import { plainTable } from "../plain/mod.ts";
 import { elements } from "./element.ts";
 import { gemmModule } from "./gemm.ts";
 import { directModule, directTile } from "./gemm_direct.ts";
@@ -249,6 +250,17 @@ export function makeRoutines(
 ): Routines {
   let products: Products | undefined;
   return {
+    ...plainTable((_, run) => (call, buffers): RoutineLaunch => ({
+      start: () =>
+        run(
+          call.params,
+          call.operands.map((o, i) => {
+            const at = memory.address(buffers[i]) / dtypes[o.dtype].bytes;
+            const view = memory.view(o.dtype) as unknown as Float32Array;
+            return { ...o, data: view.subarray(at, at + buffers[i].length) };
+          }),
+        ),
+    })),
     matmul: (call, buffers): RoutineLaunch => ({
       start: (products ??= new Products(memory, pool, options)).bind(call, buffers),
     }),

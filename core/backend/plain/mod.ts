@@ -1,0 +1,53 @@
+/** Plain loops for every routine that is not a matrix product or a collective: the reference, and what a backend without its own uses. */
+import type {
+  Operand,
+  PlainRoutineName,
+  RoutineCall,
+  RoutineLaunch,
+  RoutineParams,
+} from "../../device.ts";
+import type { Buffer } from "../../device.ts";
+import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
+import { maxPool, poolScatter } from "./pool.ts";
+import { scan } from "./scan.ts";
+import { argsort, search } from "./sort.ts";
+
+/** A contiguous operand and its elements. */
+export interface PlainOperand extends Operand {
+  /** All elements, row-major; numbers whatever the dtype. */
+  readonly data: { readonly length: number; [index: number]: number };
+}
+
+/** A routine as loops: operands in the order of {@linkcode RoutineParams}, the result last. */
+export type PlainRoutine<R extends PlainRoutineName> = (
+  params: RoutineParams[R],
+  operands: readonly PlainOperand[],
+) => void;
+
+const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
+  convolution,
+  convolutionInput,
+  convolutionWeight,
+  maxPool,
+  poolScatter,
+  scan,
+  argsort,
+  search,
+};
+
+/** What a backend does with a call. */
+type Bound = (call: RoutineCall, buffers: readonly Buffer[]) => RoutineLaunch;
+
+/** The rows of a backend's table of routines, each made from the plain loops. */
+export function plainTable(
+  bind: (
+    name: PlainRoutineName,
+    run: (params: RoutineParams[RoutineCall["name"]], operands: readonly PlainOperand[]) => void,
+  ) => Bound,
+): Record<PlainRoutineName, Bound> {
+  const rows = Object.entries(plainRoutines).map(([name, run]) => [
+    name,
+    bind(name as PlainRoutineName, run as Parameters<typeof bind>[1]),
+  ]);
+  return Object.fromEntries(rows);
+}

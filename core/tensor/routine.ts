@@ -1,0 +1,48 @@
+/** The door from tensors to named routines. */
+import type { PlainRoutineName, RoutineParams } from "../device.ts";
+import type { DType } from "../dtype.ts";
+import { constNode, makeNode } from "../node.ts";
+import { numel, type Shape } from "../shape.ts";
+import { castNode, copyNode, wrap } from "./base.ts";
+import type { Tensor } from "./tensor.ts";
+
+/**
+ * The result of a routine of contiguous operands, without a gradient: callers add one with `withGradient`. Half-precision results are
+ * computed in float32.
+ *
+ * @param name Which routine
+ * @param params Its parameters
+ * @param inputs Its operands but the last; int64 becomes int32 and half precision float32
+ * @param shape Sizes of the result
+ * @param dtype Dtype of the result
+ * @returns A tensor on the device of the inputs
+ * @throws {TypeError} When the inputs lie on different devices
+ */
+export function routine<R extends PlainRoutineName>(
+  name: R,
+  params: RoutineParams[R],
+  inputs: readonly Tensor[],
+  shape: Shape,
+  dtype: DType,
+): Tensor {
+  const { device } = inputs[0];
+  const other = inputs.find((x) => x.device !== device);
+  if (other !== undefined) {
+    throw new TypeError(
+      `Cannot run ${name} on tensors on ${device} and ${other.device}: move one with to("${device}")`,
+    );
+  }
+  if (numel(shape) === 0) return wrap(constNode(0, shape, dtype, device));
+  const plain: Partial<Record<DType, DType>> = {
+    int64: "int32",
+    float16: "float32",
+    bfloat16: "float32",
+  };
+  const src = inputs.map((x) => {
+    const node = castNode(x.detach().node, plain[x.dtype] ?? x.dtype);
+    return wrap(node.kind === "const" ? copyNode(node) : node).contiguous().node;
+  });
+  const out = plain[dtype] ?? dtype;
+  const node = makeNode("routine", { name, params }, src, shape, out, device, false);
+  return wrap(castNode(node, dtype));
+}

@@ -1,0 +1,5 @@
+/** Running reductions. */
+import { StatisticsTensor } from "./statistics.ts";
+
+/** Running reductions. */
+export abstract class ScanTensor extends StatisticsTensor {}
