@@ -1,6 +1,6 @@
 """Samples of op_db: `operators.jsonl.gz`, one line an operator variant.
 
-A line is {name, variant, samples: [{input, args, kwargs, out, grads, random?}], left_out: [[reason, count]]}.
+A line is {name, variant, samples: [{input, args, kwargs, out, grads, noise, random?}], left_out: [[reason, count]]}.
 """
 import argparse, os, random, warnings
 import numpy as np
@@ -48,7 +48,8 @@ def run(op, sample):
     # Fresh leaves: samples may share memory, and views are no leaves.
     out = op.op(sample.input, *sample.args, **sample.kwargs)
     line["out"] = S.encode(out)
-    if op.name in RANDOM:
+    drops = sample.kwargs.get("dropout_p", 0)
+    if op.name in RANDOM or drops:
         line["random"] = True
         return line
     grads = None
@@ -59,7 +60,21 @@ def run(op, sample):
             line["no_grad"] = str(e)[:80]
     if grads is not None:
         line["grads"] = [None if g is None else S.encode(g) for g in grads]
+    line["noise"] = noise(op, sample, S.flat(out), grads)
     return line
+
+
+def noise(op, sample, out, grads):
+    """PyTorch's own rounding errors: of the outputs, then of the gradients."""
+    try:
+        (input, args, kwargs), leaves = S.double((sample.input, list(sample.args), dict(sample.kwargs)))
+        exact = S.flat(op.op(input, *args, **kwargs))
+        errors = S.noise(out, exact)
+        if grads is None:
+            return errors
+        return errors + S.noise(grads, S.gradients(exact, leaves) or [None] * len(leaves))
+    except Exception:  # no float64 kernel
+        return []
 
 
 def variant(op, dtype, cap):

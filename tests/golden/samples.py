@@ -1,5 +1,5 @@
 """Turns samples of PyTorch's own databases into compact fixtures that other languages can read."""
-import base64, gzip, json, math, sys, types
+import base64, gzip, json, math, os, sys, types
 
 if "expecttest" not in sys.modules:
     try:
@@ -101,8 +101,45 @@ def gradients(outputs, leaves):
     return torch.autograd.grad(outs, leaves, seeds, allow_unused=True)
 
 
+def double(v):
+    """The same value with floats in float64; tensors that require gradients become fresh leaves, listed in the order of `encode`."""
+    leaves = []
+
+    def go(x):
+        if isinstance(x, torch.Tensor):
+            if not x.dtype.is_floating_point:
+                return x
+            y = x.detach().double().requires_grad_(x.requires_grad)
+            if x.requires_grad:
+                leaves.append(y)
+            return y
+        if isinstance(x, (tuple, list)):
+            return type(x)(*map(go, x)) if hasattr(x, "_fields") else type(x)(map(go, x))
+        if isinstance(x, dict):
+            return {k: go(y) for k, y in x.items()}
+        return torch.float64 if x is torch.float32 else x
+
+    return go(v), leaves
+
+
+def noise(got, exact):
+    """Largest error of a float32 result against float64, for each tensor: what rounding does to PyTorch itself. 0 where the two took different branches."""
+    out = []
+    for a, b in zip(got, exact):
+        if a is None or b is None or not a.dtype.is_floating_point or a.shape != b.shape or a.numel() == 0:
+            out.append(0)
+            continue
+        a, b = a.detach().double(), b.detach().double()
+        error = (a - b).abs()[torch.isfinite(a) & torch.isfinite(b)]
+        size = b[torch.isfinite(b)].abs()
+        worst = error.max().item() if error.numel() else 0
+        out.append(float(f"{worst:.2e}") if worst <= 1e-3 * max(size.max().item() if size.numel() else 0, 0.1) else 0)
+    return out
+
+
 def write(path, lines):
     """One JSON value a line, compressed; the same bytes for the same input."""
     text = "\n".join(json.dumps(x, separators=(",", ":")) for x in lines) + "\n"
-    with open(path, "wb") as f, gzip.GzipFile(fileobj=f, mode="wb", compresslevel=9, mtime=0) as z:
+    with open(path + ".new", "wb") as f, gzip.GzipFile(filename="", fileobj=f, mode="wb", compresslevel=9, mtime=0) as z:
         z.write(text.encode())
+    os.replace(path + ".new", path)

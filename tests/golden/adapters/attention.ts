@@ -1,7 +1,24 @@
-import type { Adapters } from "../adapter.ts";
+import { nn } from "@pta/accelerated";
+import { type Adapters, argument, numberOf, tensorOf } from "../adapter.ts";
+
+const { functional: F } = nn;
 
 /** Adapters by PyTorch's name. */
-export const attention: Adapters = {};
+export const attention: Adapters = {
+  "nn.functional.scaled_dot_product_attention": (s) =>
+    F.scaledDotProductAttention(tensorOf(s.input), tensorOf(s.args[0]), tensorOf(s.args[1]), {
+      attnMask: s.kwargs.attn_mask == null ? undefined : tensorOf(s.kwargs.attn_mask),
+      isCausal: s.kwargs.is_causal === true,
+      dropoutP: numberOf(argument(s, -1, "dropout_p"), 0),
+      enableGqa: s.kwargs.enable_gqa === true,
+    }),
+  "nn.functional.layer_norm": (s) =>
+    F.layerNorm(tensorOf(s.input), s.args[0] as number[], {
+      weight: s.args[1] == null ? undefined : tensorOf(s.args[1]),
+      bias: s.args[2] == null ? undefined : tensorOf(s.args[2]),
+      eps: numberOf(s.kwargs.eps ?? s.args[3], 1e-5),
+    }),
+};
 
 /** Names left out, and why. */
 export const attentionReasons: Record<string, string> = {};
