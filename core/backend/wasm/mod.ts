@@ -189,8 +189,9 @@ function countRuns(routines: Routines, stats: BackendStats): Routines {
     },
     wait,
   });
-  const wrap = (routine: (call: never, buffers: never) => RoutineLaunch) =>
-  (call: unknown, buffers: unknown) => counted(routine(call as never, buffers as never));
+  const wrap =
+    (routine: (call: never, buffers: never) => RoutineLaunch) =>
+    (call: unknown, buffers: unknown) => counted(routine(call as never, buffers as never));
   return Object.fromEntries(
     Object.entries(routines).map(([name, routine]) => [name, wrap(routine)]),
   ) as Routines;
