@@ -3,12 +3,14 @@
  * databases. Ends with `operators=… samples_passed=… samples_failed=… skipped=…`; the exit code is 1 when a sample failed.
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { runModules } from "./module_suite.ts";
 import { runOperators, type SuiteResult } from "./operator_suite.ts";
 
 type Suite = (directory: string, only: RegExp, verbose: boolean) => Promise<SuiteResult>;
 
 const suites: Readonly<Record<string, Suite>> = {
   operators: runOperators,
+  modules: runModules,
 };
 
 const flags = parseArgs(Deno.args, {
