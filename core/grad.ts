@@ -138,6 +138,11 @@ function seedOf(output: Tensor, given: Tensor | undefined): Node {
 const pendingRoots = new Set<Node>();
 const pendingLeaves = new Set<Tensor>();
 
+/** Has a tensor computed with whatever is computed next: statistics that a forward pass changes in place, say. */
+export function dueWithNext(tensor: Tensor): void {
+  pendingRoots.add(tensor.node);
+}
+
 function pendingNodes(): Node[] {
   const nodes = [...pendingRoots];
   for (const leaf of pendingLeaves) if (leaf.grad !== undefined) nodes.push(leaf.grad.node);

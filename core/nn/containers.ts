@@ -18,6 +18,12 @@ export abstract class NumberedModules<M extends Module> extends Module {
     return [...super.fields(), ...this.#items.map((m, i): [string, unknown] => [`${i}`, m])];
   }
 
+  /** Replaces each module by what `fn` gives for it. */
+  override mapChildren(fn: (child: Module, name: string) => Module): void {
+    super.mapChildren(fn);
+    this.#items.forEach((m, i) => this.#items[i] = fn(m, `${i}`) as M);
+  }
+
   /** Number of modules. */
   get length(): number {
     return this.#items.length;

@@ -18,6 +18,23 @@ export { Flatten, Unflatten } from "./flatten.ts";
 export * as functional from "./functional/mod.ts";
 /** Initial values. */
 export * as init from "./init.ts";
+export {
+  BatchNorm,
+  BatchNorm1d,
+  BatchNorm2d,
+  BatchNorm3d,
+  SyncBatchNorm,
+  type SyncBatchNormOptions,
+} from "./batch_norm.ts";
+export { type BatchNormModuleOptions, ChannelNorm } from "./channel_norm.ts";
+export {
+  GroupNorm,
+  type GroupNormOptions,
+  LocalResponseNorm,
+  RMSNorm,
+  type RMSNormOptions,
+} from "./group_norm.ts";
+export { InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d } from "./instance_norm.ts";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.ts";
 export { Identity, Linear, type LinearOptions } from "./linear.ts";
 export {

@@ -245,6 +245,22 @@ export abstract class Module {
     return this;
   }
 
+  /** Replaces each direct child by what `fn` gives for it; the same module where nothing is to change. */
+  mapChildren(fn: (child: Module, name: string) => Module): void {
+    const replace = (holder: Record<string, unknown>, key: string, name: string) => {
+      const value = holder[key];
+      if (value instanceof Module) {
+        const next = fn(value, name);
+        if (next !== value) holder[key] = next;
+      } else if (Array.isArray(value)) {
+        const items = value as unknown as Record<string, unknown>;
+        for (const i of value.keys()) replace(items, `${i}`, `${name}.${i}`);
+      }
+    };
+    const holder = this as unknown as Record<string, unknown>;
+    for (const key of Object.keys(this)) replace(holder, key, key);
+  }
+
   /** The tree of modules, in the form of PyTorch's `print(model)`. */
   toString(): string {
     const children = this.namedChildren();

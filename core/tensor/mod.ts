@@ -25,7 +25,7 @@ export {
   zerosLike,
 } from "./creation.ts";
 export { keep, realize } from "./lifetime.ts";
-export { enableGrad, grad, noGrad } from "../grad.ts";
+export { dueWithNext, enableGrad, grad, noGrad } from "../grad.ts";
 export { isGradEnabled } from "../node.ts";
 export { Generator, manualSeed, philox4x32, randomPermutation } from "../rng.ts";
 export { type Scope, stepScope } from "../scope.ts";

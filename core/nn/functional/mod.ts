@@ -12,4 +12,18 @@ export {
   nllLoss,
   type Reduction,
 } from "./loss.ts";
-export { layerNorm, type LayerNormFunctionOptions } from "./norm.ts";
+export {
+  batchNorm,
+  type BatchNormOptions,
+  type ChannelNormOptions,
+  groupNorm,
+  instanceNorm,
+  type InstanceNormOptions,
+  layerNorm,
+  type LayerNormFunctionOptions,
+  rmsNorm,
+  type RMSNormFunctionOptions,
+  type RunningNormOptions,
+} from "./norm.ts";
+export { localResponseNorm, type LocalResponseNormOptions } from "./local_response_norm.ts";
+export { syncBatchNorm, type SyncBatchNormFunctionOptions } from "./sync_norm.ts";

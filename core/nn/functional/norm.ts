@@ -1,5 +1,5 @@
 /** Normalisations. */
-import type { Tensor } from "../../tensor/mod.ts";
+import { dueWithNext, noGrad, type Tensor } from "../../tensor/mod.ts";
 
 /** Options of {@linkcode layerNorm}. */
 export interface LayerNormFunctionOptions {
@@ -11,32 +11,266 @@ export interface LayerNormFunctionOptions {
   readonly eps?: number;
 }
 
+const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+/** @throws {TypeError} When `x` does not end in the normalised shape */
+function checkLast(x: Tensor, normalizedShape: readonly number[]): void {
+  const k = normalizedShape.length;
+  if (k === 0 || k > x.ndim || normalizedShape.some((n, i) => n !== x.shape[x.ndim - k + i])) {
+    throw new TypeError(
+      `Cannot normalise ${text(x.shape)}: its last sizes must be ${text(normalizedShape)}`,
+    );
+  }
+}
+
+/** @throws {TypeError} When a scale or shift has another shape than `wanted` */
+function checkAffine(
+  what: string,
+  wanted: readonly number[],
+  tensors: Readonly<Record<string, Tensor | undefined>>,
+): void {
+  for (const [name, t] of Object.entries(tensors)) {
+    if (t === undefined || text(t.shape) === text(wanted)) continue;
+    throw new TypeError(
+      `Cannot apply ${what} with ${name} ${text(t.shape)}: it must be ${text(wanted)}`,
+    );
+  }
+}
+
+/** `(x - mean) / sqrt(variance + eps)` over `dims`. */
+function standardized(x: Tensor, dims: readonly number[], eps: number): Tensor {
+  const centered = x.sub(x.mean(dims, true));
+  return centered.mul(centered.square().mean(dims, true).add(eps).rsqrt());
+}
+
 /**
- * `(x - mean) / sqrt(variance + eps) * weight + bias` over the last dimensions, with the biased variance.
+ * `(x - mean) / sqrt(variance + eps) * weight + bias` over the last dimensions, with the biased variance (Ba et al., arXiv:1607.06450).
  *
  * @param x `[..., ...normalizedShape]`
  * @param normalizedShape Sizes of the last dimensions
  * @param options Weight, bias, eps
  * @returns Same shape as `x`
- * @throws {TypeError} When the last sizes of `x` differ
+ * @throws {TypeError} When the last sizes of `x` or the shapes of weight and bias differ
  */
 export function layerNorm(
   x: Tensor,
   normalizedShape: readonly number[],
   options: LayerNormFunctionOptions = {},
 ): Tensor {
-  const { weight, bias, eps = 1e-5 } = options, k = normalizedShape.length;
-  if (k === 0 || k > x.ndim || normalizedShape.some((n, i) => n !== x.shape[x.ndim - k + i])) {
-    throw new TypeError(
-      `Cannot normalise [${x.shape.join(", ")}]: its last sizes must be [${
-        normalizedShape.join(", ")
-      }]`,
-    );
-  }
-  const dims = normalizedShape.map((_, i) => i - k);
-  const centered = x.sub(x.mean(dims, true));
-  let y = centered.mul(centered.square().mean(dims, true).add(eps).rsqrt());
+  const { weight, bias, eps = 1e-5 } = options;
+  checkLast(x, normalizedShape);
+  checkAffine("layerNorm", normalizedShape, { weight, bias });
+  let y = standardized(x, normalizedShape.map((_, i) => i - normalizedShape.length), eps);
   if (weight !== undefined) y = y.mul(weight);
   if (bias !== undefined) y = y.add(bias);
   return y;
+}
+
+/** Options of {@linkcode rmsNorm}. */
+export interface RMSNormFunctionOptions {
+  /** Scale, in the normalised shape. */
+  readonly weight?: Tensor;
+  /** Added to the mean square; the distance from 1 to the next number of the dtype by default. */
+  readonly eps?: number;
+}
+
+const epsilons: Readonly<Record<string, number>> = {
+  float64: 2 ** -52,
+  float32: 2 ** -23,
+  float16: 2 ** -10,
+  bfloat16: 2 ** -7,
+};
+
+/**
+ * `x / sqrt(mean(x ** 2) + eps) * weight` over the last dimensions (Zhang & Sennrich, arXiv:1910.07467).
+ *
+ * @param x `[..., ...normalizedShape]`
+ * @param normalizedShape Sizes of the last dimensions
+ * @param options Weight, eps
+ * @returns Same shape as `x`
+ * @throws {TypeError} When the last sizes of `x` or the shape of the weight differ
+ */
+export function rmsNorm(
+  x: Tensor,
+  normalizedShape: readonly number[],
+  options: RMSNormFunctionOptions = {},
+): Tensor {
+  const { weight, eps = epsilons[x.dtype] } = options;
+  checkLast(x, normalizedShape);
+  checkAffine("rmsNorm", normalizedShape, { weight });
+  const dims = normalizedShape.map((_, i) => i - normalizedShape.length);
+  const y = x.mul(x.square().mean(dims, true).add(eps).rsqrt());
+  return weight === undefined ? y : y.mul(weight);
+}
+
+/** Scale and shift of channels. */
+export interface ChannelNormOptions {
+  /** Scale, `[C]`. */
+  readonly weight?: Tensor;
+  /** Shift, `[C]`. */
+  readonly bias?: Tensor;
+  /** Added to the variance; 1e-5 by default. */
+  readonly eps?: number;
+}
+
+/** A value for each channel in a shape that fits `[N, C, ...]`. */
+function byChannel(t: Tensor, x: Tensor): Tensor {
+  return t.reshape([-1, ...x.shape.slice(2).map(() => 1)]);
+}
+
+function affine(y: Tensor, { weight, bias }: ChannelNormOptions): Tensor {
+  if (weight !== undefined) y = y.mul(byChannel(weight, y));
+  if (bias !== undefined) y = y.add(byChannel(bias, y));
+  return y;
+}
+
+/** @throws {TypeError} When there is no channel dimension */
+function checkChannels(what: string, x: Tensor): void {
+  if (x.ndim < 2) {
+    throw new TypeError(`Cannot apply ${what} to ${text(x.shape)}: it must be [N, C, ...]`);
+  }
+}
+
+/**
+ * Normalises the channels of each group together (Wu & He, arXiv:1803.08494).
+ *
+ * @param x `[N, C, ...]`
+ * @param numGroups Number of groups; divides `C`
+ * @param options Weight and bias `[C]`, eps
+ * @returns Same shape
+ * @throws {TypeError} When the groups do not divide the channels or weight and bias do not fit them
+ */
+export function groupNorm(x: Tensor, numGroups: number, options: ChannelNormOptions = {}): Tensor {
+  checkChannels("groupNorm", x);
+  const [n, channels] = x.shape;
+  if (!Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
+    throw new TypeError(
+      `Cannot apply groupNorm to ${channels} channels in ${numGroups} groups: the groups must divide the channels`,
+    );
+  }
+  checkAffine("groupNorm", [channels], { weight: options.weight, bias: options.bias });
+  if (x.numel === 0) return affine(x, options);
+  const grouped = x.reshape(n, numGroups, -1);
+  return affine(standardized(grouped, [-1], options.eps ?? 1e-5).reshape(x.shape), options);
+}
+
+/** Options of {@linkcode batchNorm} and {@linkcode instanceNorm}. */
+export interface RunningNormOptions extends ChannelNormOptions {
+  /** Running mean `[C]`: read when not training, updated in place when training. */
+  readonly runningMean?: Tensor;
+  /** Running unbiased variance `[C]`, likewise. */
+  readonly runningVar?: Tensor;
+  /** Share of the batch in the running values, a number or a 0-d tensor; 0.1 by default. */
+  readonly momentum?: number | Tensor;
+}
+
+/** Moves running statistics towards those of a batch, whose variance times `unbias` is unbiased; computed with whatever is computed next. */
+export function trackStatistics(
+  { runningMean, runningVar, momentum = 0.1 }: RunningNormOptions,
+  mean: Tensor,
+  variance: Tensor,
+  unbias: number | Tensor,
+): void {
+  noGrad(() => {
+    const blend = (running: Tensor | undefined, now: Tensor) => {
+      if (running === undefined) return;
+      const next = now.detach().reshape(running.shape).to(running.dtype);
+      dueWithNext(running.assign(running.add(next.sub(running).mul(momentum))));
+    };
+    blend(runningMean, mean);
+    blend(runningVar, variance.detach().reshape([-1]).mul(unbias));
+  });
+}
+
+/** Centered values divided by the deviation, scaled and shifted. */
+export function normalizeWith(
+  centered: Tensor,
+  variance: Tensor,
+  eps: number,
+  options: ChannelNormOptions,
+): Tensor {
+  return affine(centered.mul(variance.add(eps).rsqrt()), options);
+}
+
+/** Options of {@linkcode batchNorm}. */
+export interface BatchNormOptions extends RunningNormOptions {
+  /** Whether the statistics of the batch are used (and tracked); false by default, as in PyTorch. */
+  readonly training?: boolean;
+}
+
+/**
+ * Normalises each channel over the batch and space (Ioffe & Szegedy, arXiv:1502.03167).
+ *
+ * @param x `[N, C, ...]`
+ * @param options Running statistics, weight, bias, training, momentum, eps
+ * @returns Same shape
+ * @throws {TypeError} When a tensor does not fit the channels, or statistics are missing outside training
+ * @throws {RangeError} When training with a single value for each channel
+ */
+export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
+  const { runningMean, runningVar, weight, bias, training = false, eps = 1e-5 } = options;
+  // PyTorch takes an empty vector too.
+  if (x.numel === 0 && x.ndim === 1) return x;
+  checkChannels("batchNorm", x);
+  const channels = x.shape[1];
+  checkAffine("batchNorm", [channels], { weight, bias, runningMean, runningVar });
+  if (!training) {
+    if (runningMean === undefined || runningVar === undefined) {
+      throw new TypeError(
+        "Cannot apply batchNorm without runningMean and runningVar: it is not training",
+      );
+    }
+    const scale = runningVar.add(eps).rsqrt();
+    return affine(x.sub(byChannel(runningMean, x)).mul(byChannel(scale, x)), options);
+  }
+  const dims = x.shape.map((_, d) => d).filter((d) => d !== 1), count = x.numel / channels;
+  if (count === 1) {
+    throw new RangeError(
+      `Cannot apply batchNorm to ${text(x.shape)} in training: each channel has a single value`,
+    );
+  }
+  if (x.numel === 0) return affine(x, options);
+  const mean = x.mean(dims, true), centered = x.sub(mean);
+  const variance = centered.square().mean(dims, true);
+  trackStatistics(options, mean, variance, count / Math.max(1, count - 1));
+  return normalizeWith(centered, variance, eps, options);
+}
+
+/** Options of {@linkcode instanceNorm}. */
+export interface InstanceNormOptions extends RunningNormOptions {
+  /** Whether the statistics of the input are used rather than the running ones; true by default. */
+  readonly useInputStats?: boolean;
+}
+
+/**
+ * Normalises each channel of each sample over space (Ulyanov et al., arXiv:1607.08022).
+ *
+ * @param x `[N, C, ...]`
+ * @param options Running statistics, weight, bias, momentum, eps
+ * @returns Same shape
+ * @throws {TypeError} When a tensor does not fit the channels, or statistics are missing
+ * @throws {RangeError} When there is a single value in space
+ */
+export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
+  const { useInputStats = true, runningMean, runningVar, eps = 1e-5 } = options;
+  if (!useInputStats) return batchNorm(x, { ...options, training: false });
+  checkChannels("instanceNorm", x);
+  const channels = x.shape[1];
+  checkAffine("instanceNorm", [channels], {
+    weight: options.weight,
+    bias: options.bias,
+    runningMean,
+    runningVar,
+  });
+  const dims = x.shape.slice(2).map((_, d) => d + 2), count = x.numel / (x.shape[0] * channels);
+  if (count === 1) {
+    throw new RangeError(
+      `Cannot apply instanceNorm to ${text(x.shape)}: each channel has a single value`,
+    );
+  }
+  if (x.numel === 0) return affine(x, options);
+  const mean = x.mean(dims, true), centered = x.sub(mean);
+  const variance = centered.square().mean(dims, true);
+  trackStatistics(options, mean.mean(0), variance.mean(0), count / Math.max(1, count - 1));
+  return normalizeWith(centered, variance, eps, options);
 }

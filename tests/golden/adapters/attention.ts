@@ -12,12 +12,6 @@ export const attention: Adapters = {
       dropoutP: numberOf(argument(s, -1, "dropout_p"), 0),
       enableGqa: s.kwargs.enable_gqa === true,
     }),
-  "nn.functional.layer_norm": (s) =>
-    F.layerNorm(tensorOf(s.input), s.args[0] as number[], {
-      weight: s.args[1] == null ? undefined : tensorOf(s.args[1]),
-      bias: s.args[2] == null ? undefined : tensorOf(s.args[2]),
-      eps: numberOf(s.kwargs.eps ?? s.args[3], 1e-5),
-    }),
 };
 
 /** Names left out, and why. */

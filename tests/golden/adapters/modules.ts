@@ -8,6 +8,8 @@ export interface ModuleAdapter {
   readonly positional?: readonly string[];
   /** Options that have no meaning here. */
   readonly dropped?: readonly string[];
+  /** Options for which None is a value and not an absence. */
+  readonly nullable?: readonly string[];
   /** The call, when it is not `forward(...args)` with the keywords as one object at the end. */
   readonly forward?: (
     module: nn.Module,
@@ -18,6 +20,9 @@ export interface ModuleAdapter {
 
 /** Exceptions by PyTorch's name. */
 export const moduleAdapters: Readonly<Record<string, ModuleAdapter>> = {
+  "nn.BatchNorm1d": { nullable: ["momentum"] },
+  "nn.BatchNorm2d": { nullable: ["momentum"] },
+  "nn.BatchNorm3d": { nullable: ["momentum"] },
   "nn.Softmax": { positional: ["dim"] },
   "nn.Softmin": { positional: ["dim"] },
   "nn.LogSoftmax": { positional: ["dim"] },
