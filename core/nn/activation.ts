@@ -1,14 +1,7 @@
-/** Activations as modules. */
+/** Smooth activations as modules. */
 import type { Tensor } from "../tensor/mod.ts";
+import { logsigmoid, mish, softsign, tanhshrink } from "./functional/activation.ts";
 import { Module } from "./module.ts";
-
-/** `max(x, 0)`. */
-export class ReLU extends Module {
-  /** Elementwise. */
-  override forward(x: Tensor): Tensor {
-    return x.relu();
-  }
-}
 
 /** `tanh(x)`. */
 export class Tanh extends Module {
@@ -26,11 +19,43 @@ export class Sigmoid extends Module {
   }
 }
 
+/** `log(sigmoid(x))`, without overflow. */
+export class LogSigmoid extends Module {
+  /** Elementwise. */
+  override forward(x: Tensor): Tensor {
+    return logsigmoid(x);
+  }
+}
+
 /** `x * sigmoid(x)`. */
 export class SiLU extends Module {
   /** Elementwise. */
   override forward(x: Tensor): Tensor {
     return x.silu();
+  }
+}
+
+/** `x * tanh(softplus(x))` (Misra, arXiv:1908.08681). */
+export class Mish extends Module {
+  /** Elementwise. */
+  override forward(x: Tensor): Tensor {
+    return mish(x);
+  }
+}
+
+/** `x / (1 + |x|)`. */
+export class Softsign extends Module {
+  /** Elementwise. */
+  override forward(x: Tensor): Tensor {
+    return softsign(x);
+  }
+}
+
+/** `x - tanh(x)`. */
+export class Tanhshrink extends Module {
+  /** Elementwise. */
+  override forward(x: Tensor): Tensor {
+    return tanhshrink(x);
   }
 }
 
@@ -48,10 +73,16 @@ export class GELU extends Module {
   /**
    * Makes the layer.
    * @param options Which form is computed
+   * @throws {RangeError} When the form is none of the two
    */
   constructor(options: GELUOptions = {}) {
     super();
     this.approximate = options.approximate ?? "none";
+    if (this.approximate !== "none" && this.approximate !== "tanh") {
+      throw new RangeError(
+        `Cannot make GELU with approximate "${this.approximate}": it must be "none" or "tanh"`,
+      );
+    }
   }
 
   /** Elementwise. */
@@ -65,65 +96,24 @@ export class GELU extends Module {
   }
 }
 
-/** `x` where positive, else `negativeSlope * x`. */
-export class LeakyReLU extends Module {
+/** `log(1 + exp(beta * x)) / beta`, linear where `beta * x` is above `threshold`. */
+export class Softplus extends Module {
   /**
    * Makes the layer.
-   * @param negativeSlope Factor of negative inputs
+   * @param beta Sharpness of the bend
+   * @param threshold Where it becomes linear
    */
-  constructor(readonly negativeSlope: number = 0.01) {
+  constructor(readonly beta: number = 1, readonly threshold: number = 20) {
     super();
   }
 
   /** Elementwise. */
   override forward(x: Tensor): Tensor {
-    return x.leakyRelu(this.negativeSlope);
+    return x.softplus({ beta: this.beta, threshold: this.threshold });
   }
 
-  /** The slope. */
+  /** The arguments. */
   override extraRepr(): string {
-    return `negativeSlope=${this.negativeSlope}`;
-  }
-}
-
-/** `exp(x)` over its sum along `dim`. */
-export class Softmax extends Module {
-  /**
-   * Makes the layer.
-   * @param dim Dimension whose values sum to 1
-   */
-  constructor(readonly dim: number = -1) {
-    super();
-  }
-
-  /** Same shape as `x`. */
-  override forward(x: Tensor): Tensor {
-    return x.softmax(this.dim);
-  }
-
-  /** The dimension. */
-  override extraRepr(): string {
-    return `dim=${this.dim}`;
-  }
-}
-
-/** Logarithm of {@linkcode Softmax}, computed without the overflow. */
-export class LogSoftmax extends Module {
-  /**
-   * Makes the layer.
-   * @param dim Dimension whose probabilities sum to 1
-   */
-  constructor(readonly dim: number = -1) {
-    super();
-  }
-
-  /** Same shape as `x`. */
-  override forward(x: Tensor): Tensor {
-    return x.logSoftmax(this.dim);
-  }
-
-  /** The dimension. */
-  override extraRepr(): string {
-    return `dim=${this.dim}`;
+    return `beta=${this.beta}, threshold=${this.threshold}`;
   }
 }

@@ -2,16 +2,25 @@
 export {
   GELU,
   type GELUOptions,
-  LeakyReLU,
-  LogSoftmax,
-  ReLU,
+  LogSigmoid,
+  Mish,
   Sigmoid,
   SiLU,
-  Softmax,
+  Softplus,
+  Softsign,
   Tanh,
+  Tanhshrink,
 } from "./activation.ts";
 export { ModuleList, NumberedModules, Sequential } from "./containers.ts";
-export { Dropout } from "./dropout.ts";
+export {
+  AlphaDropout,
+  Dropout,
+  Dropout1d,
+  Dropout2d,
+  Dropout3d,
+  DropoutModule,
+  FeatureAlphaDropout,
+} from "./dropout.ts";
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";
 export { Flatten, Unflatten } from "./flatten.ts";
 /** What layers compute, as functions. */
@@ -36,6 +45,15 @@ export {
 } from "./group_norm.ts";
 export { InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d } from "./instance_norm.ts";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.ts";
+export {
+  Hardshrink,
+  Hardsigmoid,
+  Hardswish,
+  Hardtanh,
+  ReLU6,
+  Softshrink,
+  Threshold,
+} from "./hard_activation.ts";
 export { Identity, Linear, type LinearOptions } from "./linear.ts";
 export {
   ClassLoss,
@@ -47,5 +65,7 @@ export {
   type NLLLossOptions,
 } from "./loss.ts";
 export { Module, type StateDict } from "./module.ts";
+export { CELU, ELU, LeakyReLU, PReLU, type PReLUOptions, ReLU, RReLU, SELU } from "./rectifier.ts";
+export { GLU, LogSoftmax, Softmax, Softmax2d, Softmin } from "./softmax.ts";
 export type { LoadStateOptions, LoadStateResult } from "./state.ts";
 export { Parameter } from "../tensor/mod.ts";
