@@ -4,26 +4,56 @@ export type { Numeric } from "./base.ts";
 export type { Dims } from "./reduce.ts";
 export {
   arange,
-  bernoulli,
-  cat,
+  empty,
+  emptyLike,
   eye,
   full,
+  fullLike,
   linspace,
+  logspace,
   type NestedData,
   ones,
   onesLike,
-  rand,
-  randint,
-  randn,
-  type RandomOptions,
   randperm,
-  stack,
+  scalarTensor,
   tensor,
   type TensorOptions,
-  where,
   zeros,
   zerosLike,
 } from "./creation.ts";
+export {
+  bernoulli,
+  multinomial,
+  type MultinomialOptions,
+  normal,
+  rand,
+  randint,
+  randintLike,
+  randLike,
+  randn,
+  randnLike,
+  type RandomOptions,
+} from "./random.ts";
+export {
+  atleast1d,
+  atleast2d,
+  atleast3d,
+  blockDiag,
+  broadcastShapes,
+  broadcastTensors,
+  cartesianProd,
+  cat,
+  columnStack,
+  combinations,
+  dstack,
+  hstack,
+  meshgrid,
+  stack,
+  trilIndices,
+  triuIndices,
+  vstack,
+  where,
+} from "./joining.ts";
 export { keep, realize } from "./lifetime.ts";
 export { dueWithNext, enableGrad, grad, noGrad } from "../grad.ts";
 export { isGradEnabled } from "../node.ts";
@@ -36,11 +66,18 @@ export { PointwiseTensor } from "./pointwise.ts";
 export { ReduceTensor } from "./reduce.ts";
 export { routine } from "./routine.ts";
 export { ElementaryTensor } from "./elementary.ts";
+export { ArithmeticTensor, type Limits, type RoundingMode } from "./arithmetic.ts";
+export { type CloseOptions, ComparisonTensor, type NanToNumOptions } from "./comparison.ts";
 export { SpecialTensor } from "./special.ts";
 export { StatisticsTensor } from "./statistics.ts";
 export { ScanTensor } from "./scan.ts";
 export { SortingTensor } from "./sorting.ts";
+export { PiecesTensor } from "./pieces.ts";
 export { ArrangeTensor } from "./arrange.ts";
+export { DiagonalTensor } from "./diagonals.ts";
+export { type Index, IndexedTensor, type SliceIndex } from "./indexed.ts";
+export { type FillOptions, FillTensor } from "./fill.ts";
+export type { ScatterReduction } from "./scatter.ts";
 export { WriteTensor } from "./write.ts";
 export { ProductsTensor } from "./products.ts";
 export { DecomposeTensor } from "./decompose.ts";

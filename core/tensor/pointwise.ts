@@ -28,29 +28,9 @@ export abstract class PointwiseTensor extends TensorBase {
   mul(x: Numeric): Tensor {
     return this.binary("mul", x, "multiply");
   }
-  /** `this / x`; integers give float32. */
-  div(x: Numeric): Tensor {
-    return this.binary("div", x, "divide", { float: true });
-  }
-  /** `this` to the power `x`; small whole exponents are products. */
-  pow(x: Numeric): Tensor {
-    if (x === 1) return this.self;
-    if (x === 2) return this.mul(this.self);
-    if (x === 3) return this.mul(this.self).mul(this.self);
-    if (x === 0.5 && isFloat(this.dtype)) return this.sqrt();
-    if (x === -1 && isFloat(this.dtype)) return this.reciprocal();
-    return this.binary("pow", x, "raise");
-  }
   /** Remainder with the sign of the divisor. */
   remainder(x: Numeric): Tensor {
     return this.binary("mod", x, "take the remainder of");
-  }
-  /** Quotient rounded down. */
-  floorDivide(x: Numeric): Tensor {
-    const integers = !isFloat(this.dtype) &&
-      (typeof x === "number" ? Number.isInteger(x) : !isFloat(x.dtype));
-    if (!integers) return this.div(x).floor();
-    return this.sub(this.remainder(x)).binary("div", x, "divide");
   }
   /** The larger of two; NaN wins. */
   maximum(x: Numeric): Tensor {
@@ -111,16 +91,16 @@ export abstract class PointwiseTensor extends TensorBase {
     return this.binary("shr", x, "shift the bits of");
   }
   /** True where both are not zero. */
-  logicalAnd(x: Tensor): Tensor {
-    return this.bool().bitwiseAnd(x.bool());
+  logicalAnd(x: Numeric): Tensor {
+    return this.bool().bitwiseAnd(this.truth(x));
   }
   /** True where one is not zero. */
-  logicalOr(x: Tensor): Tensor {
-    return this.bool().bitwiseOr(x.bool());
+  logicalOr(x: Numeric): Tensor {
+    return this.bool().bitwiseOr(this.truth(x));
   }
   /** True where just one is not zero. */
-  logicalXor(x: Tensor): Tensor {
-    return this.bool().bitwiseXor(x.bool());
+  logicalXor(x: Numeric): Tensor {
+    return this.bool().bitwiseXor(this.truth(x));
   }
   /** True where zero. */
   logicalNot(): Tensor {
@@ -128,6 +108,16 @@ export abstract class PointwiseTensor extends TensorBase {
   }
   /** Casts to bool: true where not zero. */
   abstract bool(): Tensor;
+  /** `this / x`. */
+  abstract div(x: Numeric): Tensor;
+  /** `1 / (1 + exp(-this))`. */
+  abstract sigmoid(): Tensor;
+  /** An operand of a logical operation. */
+  private truth(x: Numeric): Tensor {
+    return typeof x === "number"
+      ? wrap(constNode(x !== 0 ? 1 : 0, [], "bool", this.device))
+      : x.bool();
+  }
 
   /** `-this`. */
   neg(): Tensor {
@@ -150,20 +140,9 @@ export abstract class PointwiseTensor extends TensorBase {
   log2(): Tensor {
     return this.log().mul(Math.LOG2E);
   }
-  /**
-   * `log(1 + this)`, accurate near 0: with u = 1 + x rounded, `log(u) * x / (u - 1)` cancels the rounding of u (Kahan's form, in
-   * Goldberg, "What every computer scientist should know about floating-point arithmetic", theorem 4).
-   */
-  log1p(): Tensor {
-    const u = this.add(1), d = u.sub(1);
-    const exact = d.eq(0);
-    const safe = exact.where(1, d);
-    const finite = u.log().mul(this.self.div(safe));
-    return exact.where(this.self, u.eq(Infinity).where(Infinity, finite));
-  }
-  /** `exp(this) - 1`, accurate near 0: `tanh(x/2) * (exp(x) + 1)`. */
-  expm1(): Tensor {
-    return this.abs().lt(0.5).where(this.mul(0.5).tanh().mul(this.exp().add(1)), this.exp().sub(1));
+  /** Logarithm to base 10. */
+  log10(): Tensor {
+    return this.log().mul(Math.LOG10E);
   }
   /** Square root. */
   sqrt(): Tensor {
@@ -207,16 +186,21 @@ export abstract class PointwiseTensor extends TensorBase {
   ceil(): Tensor {
     return isFloat(this.dtype) ? this.neg().unary("floor").neg() : this.self;
   }
-  /** Nearest whole number, ties to even. */
-  round(): Tensor {
-    return isFloat(this.dtype) ? this.unary("round") : this.self;
+  /** Nearest whole number, ties to even; with `decimals` the nearest multiple of `10 ** -decimals`. */
+  round(options: { decimals?: number } = {}): Tensor {
+    const { decimals = 0 } = options;
+    if (!isFloat(this.dtype)) return this.self;
+    if (decimals === 0) return this.unary("round");
+    const ten = 10 ** Math.abs(decimals);
+    return decimals > 0 ? this.mul(ten).round().div(ten) : this.div(ten).round().mul(ten);
   }
   /** Whole part. */
   trunc(): Tensor {
     return isFloat(this.dtype) ? this.unary("trunc") : this.self;
   }
-  /** -1, 0 or 1. */
+  /** -1, 0 or 1; 0 for NaN. */
   sign(): Tensor {
+    if (this.dtype === "bool") return this.self;
     return this.gt(0).to(this.dtype).sub(this.lt(0).to(this.dtype));
   }
   /** True where not a number. */
@@ -232,10 +216,6 @@ export abstract class PointwiseTensor extends TensorBase {
     return this.abs().lt(Infinity);
   }
 
-  /** `1 / (1 + exp(-this))`. */
-  sigmoid(): Tensor {
-    return this.neg().exp().add(1).reciprocal();
-  }
   /** `max(this, 0)`, passing NaN on; the gradient at 0 is 0. */
   relu(): Tensor {
     return this.le(0).where(0, this.self);
@@ -268,23 +248,6 @@ export abstract class PointwiseTensor extends TensorBase {
   elu(alpha = 1): Tensor {
     const positive = this.gt(0);
     return positive.where(this.self, positive.where(0, this.self).expm1().mul(alpha));
-  }
-  /**
-   * Limits values to `[min, max]`.
-   * @throws {TypeError} When neither limit is given
-   */
-  clamp(limits: { min?: Numeric; max?: Numeric }): Tensor {
-    if (limits.min === undefined && limits.max === undefined) {
-      throw new TypeError("Cannot clamp: give min, max or both");
-    }
-    let out = this.self;
-    if (limits.min !== undefined) out = out.lt(limits.min).where(limits.min, out);
-    if (limits.max !== undefined) out = out.gt(limits.max).where(limits.max, out);
-    return out;
-  }
-  /** `this + weight * (end - this)`. */
-  lerp(end: Tensor, weight: Numeric): Tensor {
-    return this.add(end.sub(this.self).mul(weight));
   }
   /** This tensor is the condition: `a` where true, `b` where false. */
   where(a: Numeric, b: Numeric): Tensor {
