@@ -50,8 +50,10 @@ export interface RoutineParams {
   readonly maxPool: PoolParams;
   /** `[gradient, index, out]`: sums `[..., windows]` into `[..., plane]` at the places that `maxPool` gave, flat in the plane. */
   readonly poolScatter: { readonly spatialDims: number };
-  /** `[x, out]`: running `op` along the last dimension; `logaddexp` is the running logarithm of a sum of exponentials. */
-  readonly scan: { readonly op: "sum" | "prod" | "max" | "min" | "logaddexp" };
+  /** `[x, out]`: running `op` along the last dimension; see {@linkcode ScanOp}. */
+  readonly scan: { readonly op: ScanOp };
+  /** `[a, b, out]`: `out[i] = a[i] * out[i - 1] + b[i]` along the last dimension, from 0. */
+  readonly recurrence: Record<never, never>;
   /** `[x, out]`: int32 places that sort the last dimension stably; NaN counts as the largest. */
   readonly argsort: { readonly descending: boolean };
   /**
@@ -59,7 +61,19 @@ export interface RoutineParams {
    * value.
    */
   readonly search: { readonly right: boolean };
+  /**
+   * `[base, index, values, out]` of equal rank: a copy of base in which each value has been joined by `op` to the element at its own place, but
+   * with `index` as coordinate `dim`. The index is int32, has the shape of the values, and is no larger than base elsewhere.
+   * Raises RangeError for an index out of range.
+   */
+  readonly scatterReduce: { readonly op: "prod" | "max" | "min"; readonly dim: number };
 }
+
+/**
+ * What a scan accumulates: `logaddexp` is the running logarithm of a sum of exponentials, `argmax` and `argmin` the int32 place of the latest
+ * extreme element so far, where NaN is extreme.
+ */
+export type ScanOp = "sum" | "prod" | "max" | "min" | "logaddexp" | "argmax" | "argmin";
 
 /** Geometry of a convolution, one entry for each spatial dimension. */
 export interface ConvolutionParams {

@@ -2,8 +2,11 @@
 import { isFloat } from "./dtype.ts";
 import { constNode, type Movement, type Node, type NodeKind, type NodeOf } from "./node.ts";
 import type { OpName, ReduceOp } from "./ops.ts";
+import type { Shape } from "./shape.ts";
 import { viewParts, wrap } from "./tensor/base.ts";
+import { layDiagonal } from "./tensor/diagonals.ts";
 import { assembleNode } from "./tensor/movement.ts";
+import { ramp } from "./tensor/ramp.ts";
 import type { Tensor } from "./tensor/tensor.ts";
 
 /** Gradients of the sources, or undefined where none flows. */
@@ -13,10 +16,10 @@ type Flows = readonly (Tensor | undefined)[];
 type OpRule = (g: Tensor, y: Tensor, ...x: Tensor[]) => Flows;
 
 const none: OpRule = () => [];
-/** Where both are equal a maximum or minimum is shared. */
-const extreme: OpRule = (g, y, a, b) => {
-  const half = a.eq(b).where(0.5, 1);
-  return [a, b].map((x) => x.eq(y).where(g.mul(half), 0));
+/** Where both are equal a maximum or minimum is shared; beside NaN nothing loses and both get all of it. */
+const extreme = (loses: (x: Tensor, other: Tensor) => Tensor): OpRule => (g, _, a, b) => {
+  const share = g.mul(a.eq(b).where(0.5, 1));
+  return [loses(a, b).where(0, share), loses(b, a).where(0, share)];
 };
 
 /** One rule for each primitive. */
@@ -48,9 +51,9 @@ export const opRules: Readonly<Record<OpName, OpRule>> = {
     const flat = a.eq(0).logicalAnd(b.ge(0));
     return [da, flat.where(0, g.mul(y).mul(flat.where(1, a).log()))];
   },
-  mod: (g, _, a, b) => [g, g.mul(a.div(b).floor()).neg()],
-  max: extreme,
-  min: extreme,
+  mod: (g, _, a, b) => [g, g.mul(a.floorDivide(b)).neg()],
+  max: extreme((x, other) => x.lt(other)),
+  min: extreme((x, other) => x.gt(other)),
   lt: none,
   le: none,
   eq: none,
@@ -125,8 +128,42 @@ const movementRules: { readonly [K in Exclude<Movement["kind"], "custom">]: Move
     return wrap(assembleNode([wide.node], [m.starts], parent.shape));
   },
   flip: (g, _, m) => g.flip(m.dims),
+  unfold: (g, parent, m) => foldWindows(g, parent.shape, m.dim, m.step),
+  diagonal: (g, parent, m) => {
+    const [rows, columns] = m.dims.map((d) => parent.shape[d]);
+    return layDiagonal(g, rows, columns, m.offset, m.dims);
+  },
   alias: (g, _, m) => m.stop ? undefined : g,
 };
+
+/** More overlapping runs than this are added up by scattering. */
+const mostRuns = 16;
+
+/** The sum of windows (last dimension) at every `step` of `dim`, of the given shape. */
+function foldWindows(g: Tensor, shape: Shape, dim: number, step: number): Tensor {
+  const count = g.shape[dim], size = g.shape[g.ndim - 1], rest = g.movedim(-1, dim + 1);
+  const runs = Math.ceil(size / step);
+  if (runs > mostRuns) {
+    const places = ramp(count, g.device).mul(step).unsqueeze(1).add(ramp(size, g.device));
+    const flat = shape.map((s, d) => d === dim ? count * size : s);
+    const index = places.reshape(flat.map((s, d) => d === dim ? s : 1)).expand(flat);
+    const zeros = wrap(constNode(0, shape, g.dtype, g.device));
+    return zeros.scatterAdd(dim, index, rest.reshape(flat));
+  }
+  // Places q * step to (q + 1) * step - 1 of all windows lie side by side: one run for each q.
+  const after = 2 * (shape.length - dim - 1), length = shape[dim];
+  let sum: Tensor | undefined;
+  for (let q = 0; q < runs; q++) {
+    const width = Math.min(step, size - q * step);
+    const blocks = rest.narrow(dim + 1, q * step, width);
+    const wide = blocks.pad([...new Array<number>(after).fill(0), 0, step - width]);
+    const run = wide.reshape(shape.map((s, d) => d === dim ? count * step : s));
+    const end = length - q * step - count * step;
+    const placed = run.pad([...new Array<number>(after).fill(0), q * step, end]);
+    sum = sum === undefined ? placed : sum.add(placed);
+  }
+  return sum ?? wrap(constNode(0, shape, g.dtype, g.device));
+}
 
 /** Gradients of the parents of a node, by its kind. */
 export const nodeRules: {

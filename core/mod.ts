@@ -38,7 +38,7 @@ export * as data from "./data/mod.ts";
 export {
   allReduceGradients,
   type AllReduceGradientsOptions,
-  broadcastTensors,
+  broadcastFromRoot,
   hostView,
 } from "./dist/data_parallel.ts";
 export { type Comm, communicator, initComm, setCommunicator, type Work } from "./dist/comm.ts";

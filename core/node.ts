@@ -12,6 +12,14 @@ export type Movement =
   | { readonly kind: "expand" }
   | { readonly kind: "slice"; readonly starts: Shape; readonly steps: Shape }
   | { readonly kind: "flip"; readonly dims: readonly number[] }
+  /** Windows of `dim` at every `step`; the place in the window is a new last dimension. */
+  | { readonly kind: "unfold"; readonly dim: number; readonly step: number }
+  /** Elements whose place in the second of `dims` is `offset` beyond that in the first, as a new last dimension. */
+  | {
+    readonly kind: "diagonal";
+    readonly offset: number;
+    readonly dims: readonly [number, number];
+  }
   | { readonly kind: "alias"; readonly stop: boolean }
   | { readonly kind: "custom"; readonly inputs: readonly Node[]; readonly rule: GradientRule };
 

@@ -3,7 +3,7 @@ import "@pta/core/backend";
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
   allReduceGradients,
-  broadcastTensors,
+  broadcastFromRoot,
   Parameter,
   realize,
   setCommunicator,
@@ -79,6 +79,6 @@ Deno.test("gradient buckets: dtypes do not mix", () =>
 
 Deno.test("broadcast: every tensor travels from the root", () =>
   withFakeWorld((comm) => {
-    broadcastTensors(parameters(), comm);
+    broadcastFromRoot(parameters(), comm);
     assertEquals(comm.log, [6, 4, 1, 5].map((n) => `broadcast(root 0) float32[${n}]`));
   }));

@@ -1,6 +1,6 @@
 /** The trainer. */
 import {
-  broadcastTensors,
+  broadcastFromRoot,
   type data,
   defaultGenerator,
   initComm,
@@ -233,7 +233,7 @@ export class Trainer extends TrainerServices {
     }
     this.#isRankSeeded = true;
     if (this.comm !== undefined) {
-      broadcastTensors(Object.values(this.model.stateDict()), this.comm);
+      broadcastFromRoot(Object.values(this.model.stateDict()), this.comm);
     }
   }
 

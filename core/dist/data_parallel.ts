@@ -103,7 +103,7 @@ export function hostView(data: HostArray): CommArray {
  * @param comm The ranks
  * @param root Rank that has the right values
  */
-export function broadcastTensors(tensors: readonly Tensor[], comm: Comm, root = 0): void {
+export function broadcastFromRoot(tensors: readonly Tensor[], comm: Comm, root = 0): void {
   for (const t of tensors) {
     const data = t.data();
     comm.broadcast(hostView(data), root).wait();

@@ -1,12 +1,12 @@
-/** Making tensors: from data, filled, ramps, random, joined. */
-import { type DType, type HostArray, isFloat, promote } from "../dtype.ts";
-import { constNode, makeNode, type Node } from "../node.ts";
-import { defaultGenerator, type Generator, seedWords } from "../rng.ts";
+/** Making tensors: from data, filled, ramps. */
+import { type DType, type HostArray, isFloat } from "../dtype.ts";
+import { constNode, type Node } from "../node.ts";
+import { defaultGenerator } from "../rng.ts";
 import { defaultDevice } from "../runtime.ts";
-import { nextDraw } from "../draws.ts";
-import { normalizeDim, numel, type Shape, shapeText } from "../shape.ts";
-import { castNode, hostNode, type Numeric, wrap } from "./base.ts";
-import { assembleNode } from "./movement.ts";
+import { numel, type Shape, shapeText } from "../shape.ts";
+import { castNode, hostNode, wrap } from "./base.ts";
+import { ramp } from "./ramp.ts";
+import type { RandomOptions } from "./random.ts";
 import { hostArray, type Tensor } from "./tensor.ts";
 
 /** What a new tensor is like. */
@@ -120,6 +120,22 @@ export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
 export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
   return full(shape, 1, options);
 }
+/** A tensor to be filled later; it holds zeros, since memory that was never written would differ from run to run. */
+export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
+  return full(shape, 0, options);
+}
+/** A tensor without dimensions. */
+export function scalarTensor(value: number, options: TensorOptions = {}): Tensor {
+  return full([], value, options);
+}
+/** One value with the shape, dtype and device of another tensor. */
+export function fullLike(x: Tensor, value: number, options: TensorOptions = {}): Tensor {
+  return full(x.shape, value, { dtype: x.dtype, device: x.device, ...options });
+}
+/** A tensor to be filled later, with the shape, dtype and device of another; it holds zeros. */
+export function emptyLike(x: Tensor, options: TensorOptions = {}): Tensor {
+  return fullLike(x, 0, options);
+}
 /** Zeros with the shape, dtype and device of another tensor. */
 export function zerosLike(x: Tensor, options: TensorOptions = {}): Tensor {
   return zeros(x.shape, { dtype: x.dtype, device: x.device, ...options });
@@ -143,26 +159,62 @@ export function arange(
   const dtype = options.dtype ?? (whole ? "int64" : "float32");
   const device = options.device ?? defaultDevice();
   if (count === 0) return finish(constNode(0, [0], dtype, device), options);
-  const ramp = wrap(makeNode("index", null, [], [count], "int32", device, false));
-  const middle = isFloat(dtype) ? ramp.to(dtype) : ramp;
+  const counter = ramp(count, device);
+  const middle = isFloat(dtype) ? counter.to(dtype) : counter;
   return finish(castNode(middle.mul(step).add(from).node, dtype), options);
 }
 
-/** `count` evenly spaced numbers from `start` to `end`, both included. */
+/** An evenly spaced ramp of floats, both ends exact: the upper half counts down from `end`, as PyTorch does. */
+function evenly(start: number, end: number, count: number, options: TensorOptions): Tensor {
+  if (!Number.isInteger(count) || count < 0) {
+    throw new RangeError(
+      `Cannot make ${count} evenly spaced numbers: the count is whole and not negative`,
+    );
+  }
+  const { dtype = "float32", device = defaultDevice() } = options;
+  if (count <= 1) return full([count], start, { dtype, device });
+  const step = (end - start) / (count - 1);
+  const up = ramp(count, device), down = up.neg().add(count - 1);
+  return up.lt(Math.floor(count / 2)).where(
+    up.to(dtype).mul(step).add(start),
+    down.to(dtype).mul(-step).add(end),
+  );
+}
+
+/** Where integers and halves are computed. */
+const wide = (dtype: DType): DType =>
+  dtype === "float32" || dtype === "float64" ? dtype : "float64";
+
+/**
+ * `count` evenly spaced numbers from `start` to `end`, both included.
+ * @throws {RangeError} When the count is no whole number
+ */
 export function linspace(
   start: number,
   end: number,
   count: number,
   options: TensorOptions = {},
 ): Tensor {
-  if (!Number.isInteger(count) || count < 0) {
-    throw new RangeError(
-      `Cannot make ${count} evenly spaced numbers: the count is whole and not negative`,
-    );
-  }
-  const step = count > 1 ? (end - start) / (count - 1) : 0;
   const { dtype = "float32", device } = options;
-  return finish(arange(0, count, 1, { dtype, device }).mul(step).add(start).node, options);
+  const out = evenly(start, end, count, { dtype: wide(dtype), device });
+  return finish(castNode(out.node, dtype), options);
+}
+
+/**
+ * `count` numbers whose logarithms to `base` are evenly spaced from `start` to `end`, both included.
+ * @throws {RangeError} When the count is no whole number
+ */
+export function logspace(
+  start: number,
+  end: number,
+  count: number,
+  base = 10,
+  options: TensorOptions = {},
+): Tensor {
+  const { dtype = "float32", device } = options;
+  const exponent = evenly(start, end, count, { dtype: wide(dtype), device });
+  const power = fullLike(exponent, base).pow(exponent);
+  return finish(castNode(power.node, dtype), options);
 }
 
 /** The n x m matrix (m = n by default) with ones on its diagonal. */
@@ -173,108 +225,8 @@ export function eye(n: number, m: number = n, options: TensorOptions = {}): Tens
   return finish(rows.eq(columns).to(dtype).node, options);
 }
 
-/** Options of random tensors. */
-export interface RandomOptions extends TensorOptions {
-  /** Stream of random numbers; the default generator by default. */
-  generator?: Generator;
-}
-
-/** 32 random bits for each element, as int32. */
-function bits(shape: Shape, options: RandomOptions): Tensor {
-  const device = options.device ?? defaultDevice(),
-    generator = options.generator ?? defaultGenerator;
-  const count = numel(shape);
-  if (count === 0) return wrap(constNode(0, shape, "int32", device));
-  const counter = wrap(makeNode("index", null, [], [count], "int32", device, false)).reshape(shape);
-  // Seed and draw number reach the kernel through memory, so that a replayed step draws anew.
-  const [low, high] = seedWords(generator.seed);
-  const words = wrap(nextDraw(generator, low, high, device));
-  const [seedLow, seedHigh, offset] = [0, 1, 2].map((i) => words.select(0, i).expand(shape));
-  const src = [counter, seedLow, seedHigh, offset].map((t) => t.node);
-  return wrap(makeNode("op", { op: "randomBits" }, src, shape, "int32", device, false));
-}
-
-/** Uniform floats in [0, 1): multiples of 2^-24. */
-export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
-  const dtype = options.dtype ?? "float32";
-  const top = bits(shape, options).bitwiseRightShift(8).bitwiseAnd(0xffffff);
-  return finish(castNode(top.float().mul(2 ** -24).node, dtype), options);
-}
-
-/** Normal floats with mean 0 and deviation 1 (Box and Muller, "A note on the generation of random normal deviates", 1958). */
-export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
-  const { dtype = "float32", generator, device } = options;
-  const inner = { generator, device };
-  // 1 - u lies in (0, 1], whose logarithm is finite.
-  const radius = rand(shape, inner).neg().add(1).log().mul(-2).sqrt();
-  const angle = rand(shape, inner).mul(2 * Math.PI);
-  return finish(castNode(radius.mul(angle.cos()).node, dtype), options);
-}
-
-/** Whole numbers in [low, high), int64 by default. */
-export function randint(
-  low: number,
-  high: number,
-  shape: Shape,
-  options: RandomOptions = {},
-): Tensor {
-  if (!(high > low)) throw new RangeError(`Cannot draw from [${low}, ${high}): it is empty`);
-  const { generator, device } = options;
-  const drawn = rand(shape, { generator, device }).double().mul(high - low).floor().add(low);
-  return finish(castNode(drawn.node, options.dtype ?? "int64"), options);
-}
-
-/** 1 with probability `p`, else 0; `p` may be a tensor of probabilities, whose shape is taken. */
-export function bernoulli(p: number | Tensor, shape?: Shape, options: RandomOptions = {}): Tensor {
-  const size = shape ?? (typeof p === "number" ? [] : p.shape);
-  const device = typeof p === "number" ? options.device : p.device;
-  const dtype = options.dtype ?? (typeof p === "number" ? "float32" : p.dtype);
-  const hit = rand(size, { generator: options.generator, device }).lt(p);
-  return finish(castNode(hit.node, dtype), options);
-}
-
 /** A random permutation of `0 .. n-1`, int64 by default. */
 export function randperm(n: number, options: RandomOptions = {}): Tensor {
   const order = (options.generator ?? defaultGenerator).permutation(n);
   return tensor(order, { dtype: "int64", ...options });
-}
-
-/**
- * Tensors one after the other along a dimension; dtypes are promoted.
- * @throws {TypeError} When there is none or sizes differ elsewhere
- */
-export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
-  if (tensors.length === 0) throw new TypeError("Cannot concatenate an empty list");
-  const [first] = tensors, d = normalizeDim(dim, first.ndim, "concatenate");
-  const dtype = tensors.reduce((t, x) => promote(t, x.dtype), first.dtype);
-  const starts: number[][] = [];
-  let at = 0;
-  for (const t of tensors) {
-    if (t.ndim !== first.ndim || t.shape.some((s, i) => i !== d && s !== first.shape[i])) {
-      throw new TypeError(
-        `Cannot concatenate ${shapeText(first.shape)} and ${
-          shapeText(t.shape)
-        } along dim ${dim}: other sizes differ`,
-      );
-    }
-    if (t.device !== first.device) {
-      throw new TypeError(`Cannot concatenate tensors on ${first.device} and ${t.device}`);
-    }
-    starts.push(first.shape.map((_, i) => i === d ? at : 0));
-    at += t.shape[d];
-  }
-  const shape = first.shape.map((s, i) => i === d ? at : s);
-  return wrap(assembleNode(tensors.map((t) => castNode(t.node, dtype)), starts, shape));
-}
-
-/** Tensors of one shape along a new dimension. */
-export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  if (tensors.length === 0) throw new TypeError("Cannot stack an empty list");
-  const d = normalizeDim(dim, tensors[0].ndim + 1, "stack");
-  return cat(tensors.map((t) => t.unsqueeze(d)), d);
-}
-
-/** `condition ? a : b` for each element. */
-export function where(condition: Tensor, a: Numeric, b: Numeric): Tensor {
-  return condition.where(a, b);
 }

@@ -12,9 +12,10 @@ export abstract class IndexingTensor extends MovementTensor {
    * @throws {TypeError} When ranks or dtypes do not fit
    */
   gather(dim: number, index: Tensor): Tensor {
-    const d = normalizeDim(dim, this.ndim, "gather");
-    this.checkIndex("gather", index, d);
+    const d = normalizeDim(dim, Math.max(1, this.ndim), "gather");
     if (index.numel === 0) return wrap(constNode(0, index.shape, this.dtype, this.device));
+    if (this.ndim === 0) return this.reshape(1).gather(d, line(index)).reshape(index.shape);
+    this.checkIndex("gather", index, d);
     return wrap(
       makeNode("gather", { dim: d }, [this.node, index.node], index.shape, this.dtype, this.device),
     );
@@ -22,7 +23,8 @@ export abstract class IndexingTensor extends MovementTensor {
 
   /** Rows (or slices along `dim`) at the places of a 1-D index. */
   indexSelect(dim: number, index: Tensor): Tensor {
-    const d = normalizeDim(dim, this.ndim, "select");
+    const d = normalizeDim(dim, Math.max(1, this.ndim), "select");
+    if (this.ndim === 0) return this.reshape(1).indexSelect(d, index).reshape([]);
     if (index.ndim !== 1) {
       throw new TypeError(
         `Cannot select by an index of shape ${shapeText(index.shape)}: it must be 1-D`,
@@ -34,7 +36,10 @@ export abstract class IndexingTensor extends MovementTensor {
 
   /** A copy with `src[i]` added at `i with i[dim] = index[i]`; repeated places add up. */
   scatterAdd(dim: number, index: Tensor, src: Tensor): Tensor {
-    const d = normalizeDim(dim, this.ndim, "scatter");
+    const d = normalizeDim(dim, Math.max(1, this.ndim), "scatter");
+    if (this.ndim === 0) {
+      return this.reshape(1).scatterAdd(d, line(index), line(src)).reshape([]);
+    }
     this.checkIndex("scatter into", index, d);
     if (index.shape.some((s, i) => s > src.shape[i]) || src.ndim !== index.ndim) {
       throw new TypeError(
@@ -62,7 +67,7 @@ export abstract class IndexingTensor extends MovementTensor {
 
   /** An index must be an integer and within the sizes of the other dimensions. */
   private checkIndex(action: string, index: Tensor, dim: number): void {
-    if (index.dtype !== "int32" && index.dtype !== "int64") {
+    if (index.dtype !== "int32" && index.dtype !== "int64" && index.numel > 0) {
       throw new TypeError(`Cannot ${action} by a ${index.dtype} index: int32 or int64 is needed`);
     }
     const fits = index.ndim === this.ndim &&
@@ -77,3 +82,6 @@ export abstract class IndexingTensor extends MovementTensor {
     this.operand(index, action);
   }
 }
+
+/** A scalar as a list of one. */
+const line = (x: Tensor): Tensor => x.ndim === 0 ? x.reshape(1) : x;

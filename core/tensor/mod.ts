@@ -1,7 +1,7 @@
 /** Tensors and the functions that make and join them. */
 export { type Nested, Parameter, Tensor } from "./tensor.ts";
 export type { Numeric } from "./base.ts";
-export type { Dims } from "./reduce.ts";
+export type { Dims } from "./reduce_dims.ts";
 export {
   arange,
   empty,
@@ -43,6 +43,7 @@ export {
   broadcastTensors,
   cartesianProd,
   cat,
+  chunkCat,
   columnStack,
   combinations,
   dstack,
@@ -63,7 +64,7 @@ export { IndexingTensor } from "./indexing.ts";
 export { LinalgTensor } from "./linalg.ts";
 export { MovementTensor, type ShapeArgs } from "./movement.ts";
 export { PointwiseTensor } from "./pointwise.ts";
-export { ReduceTensor } from "./reduce.ts";
+export { type Extremes, ReduceTensor } from "./reduce.ts";
 export { routine } from "./routine.ts";
 export { ElementaryTensor } from "./elementary.ts";
 export { ArithmeticTensor, type Limits, type RoundingMode } from "./arithmetic.ts";

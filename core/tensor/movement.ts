@@ -7,6 +7,7 @@ import {
   numel,
   reshapeStrides,
   resolveShape,
+  sameShape,
   type Shape,
   shapeText,
 } from "../shape.ts";
@@ -17,7 +18,8 @@ import type { Tensor } from "./tensor.ts";
 /** A shape or dimensions, as numbers or as one array. */
 export type ShapeArgs = readonly number[] | readonly [Shape];
 
-const asShape = (args: ShapeArgs): Shape => Array.isArray(args[0]) ? args[0] : args as Shape;
+/** The sizes of either form. */
+export const asShape = (args: ShapeArgs): Shape => Array.isArray(args[0]) ? args[0] : args as Shape;
 
 /** Operations that move elements without changing them. */
 export abstract class MovementTensor extends PointwiseTensor {
@@ -92,6 +94,10 @@ export abstract class MovementTensor extends PointwiseTensor {
 
   /** Exchanges two dimensions. */
   transpose(a: number, b: number): Tensor {
+    if (this.ndim === 0) {
+      for (const d of [a, b]) normalizeDim(d, 1, "transpose");
+      return this.self;
+    }
     const i = normalizeDim(a, this.ndim, "transpose"), j = normalizeDim(b, this.ndim, "transpose");
     const dims = this.shape.map((_, d) => d === i ? j : d === j ? i : d);
     return this.permute(dims);
@@ -128,16 +134,26 @@ export abstract class MovementTensor extends PointwiseTensor {
     return wrap(expandNode(this.node, to));
   }
 
+  /** This tensor expanded to the shape of another. */
+  expandAs(other: Tensor): Tensor {
+    return this.expand(other.shape);
+  }
+
   /** Alias of {@linkcode MovementTensor.expand}. */
   broadcastTo(...shape: ShapeArgs): Tensor {
     return this.expand(...shape);
   }
 
-  /** Drops dimension `dim` when its size is 1, or every dimension of size 1. */
-  squeeze(dim?: number): Tensor {
-    if (dim === undefined) return this.reshape(this.shape.filter((s) => s !== 1));
-    const d = normalizeDim(dim, this.ndim, "squeeze");
-    return this.shape[d] === 1 ? this.reshape(this.shape.filter((_, i) => i !== d)) : this.self;
+  /** Drops dimension `dim` (or each of several) when its size is 1, or every dimension of size 1. */
+  squeeze(dim?: number | Shape): Tensor {
+    // A scalar may name its missing dimension, as everywhere in PyTorch.
+    const list = normalizeDims(
+      dim,
+      dim === undefined ? this.ndim : Math.max(1, this.ndim),
+      "squeeze",
+    );
+    const shape = this.shape.filter((s, d) => s !== 1 || !list.includes(d));
+    return shape.length === this.ndim ? this.self : this.reshape(shape);
   }
 
   /** Puts a dimension of size 1 at `dim`. */
@@ -199,44 +215,6 @@ export abstract class MovementTensor extends PointwiseTensor {
     return this.slice(d, i, i + 1).squeeze(d);
   }
 
-  /** At most `chunks` equal pieces along a dimension; the last may be smaller. */
-  chunk(chunks: number, dim = 0): Tensor[] {
-    const d = normalizeDim(dim, this.ndim, "chunk");
-    if (!Number.isInteger(chunks) || chunks < 1) {
-      throw new RangeError(`Cannot chunk into ${chunks} pieces: at least 1 is needed`);
-    }
-    return this.split(Math.max(1, Math.ceil(this.shape[d] / chunks)), d);
-  }
-
-  /** Pieces of the given size (the last may be smaller) or sizes along a dimension. */
-  split(sizes: number | Shape, dim = 0): Tensor[] {
-    const d = normalizeDim(dim, this.ndim, "split"), total = this.shape[d];
-    if (typeof sizes === "number" && (!Number.isInteger(sizes) || sizes < 1)) {
-      throw new RangeError(`Cannot split into pieces of ${sizes}: a size of at least 1 is needed`);
-    }
-    const list = typeof sizes === "number"
-      ? Array.from(
-        { length: Math.max(1, Math.ceil(total / sizes)) },
-        (_, i) => Math.min(sizes, total - i * sizes),
-      )
-      : sizes;
-    if (list.reduce((a, b) => a + b, 0) !== total) {
-      throw new RangeError(
-        `Cannot split dim ${dim} of ${shapeText(this.shape)} into ${
-          shapeText(list)
-        }: the sizes must add up to ${total}`,
-      );
-    }
-    let at = 0;
-    return list.map((length) => this.narrow(d, (at += length) - length, length));
-  }
-
-  /** Every element of a dimension, which goes away. */
-  unbind(dim = 0): Tensor[] {
-    const d = normalizeDim(dim, this.ndim, "unbind");
-    return Array.from({ length: this.shape[d] }, (_, i) => this.select(d, i));
-  }
-
   /** Reverses the order along dimensions. */
   flip(...dims: ShapeArgs): Tensor {
     const list = normalizeDims(asShape(dims), this.ndim, "flip");
@@ -283,24 +261,9 @@ export abstract class MovementTensor extends PointwiseTensor {
       starts[d] = Math.max(0, before);
       shape[d] = core.shape[d] + Math.max(0, before) + Math.max(0, after);
     }
-    return starts.every((s) => s === 0) && numel(shape) === core.numel
+    return sameShape(shape, core.shape)
       ? core
       : wrap(assembleNode([core.node], [starts], shape, value));
-  }
-
-  /** `count[d]` copies side by side along each dimension; new dimensions come first. */
-  repeat(...counts: ShapeArgs): Tensor {
-    const list = asShape(counts), lead = list.length - this.ndim;
-    if (lead < 0) {
-      throw new TypeError(
-        `Cannot repeat ${shapeText(this.shape)} by ${shapeText(list)}: give a count for each dim`,
-      );
-    }
-    const shape = [...new Array<number>(lead).fill(1), ...this.shape];
-    const wide = shape.flatMap((s, d) => [list[d], s]);
-    return this.reshape(shape.flatMap((s) => [1, s])).expand(wide).reshape(
-      shape.map((s, d) => s * list[d]),
-    );
   }
 }
 
@@ -312,6 +275,7 @@ export function assembleNode(
   fill = 0,
 ): Node {
   const { dtype, device } = parts[0];
+  if (parts.every((p) => numel(p.shape) === 0)) return constNode(fill, shape, dtype, device);
   if (numel(shape) === 0) return constNode(0, shape, dtype, device);
   return makeNode("assemble", { starts, fill }, parts, shape, dtype, device);
 }

@@ -1,4 +1,4 @@
-import { broadcastTensors, loadSafetensors, saveSafetensors } from "@pta/core";
+import { broadcastFromRoot, loadSafetensors, saveSafetensors } from "@pta/core";
 import { type Callback, callback } from "../callback.ts";
 import type { Trainer } from "../trainer.ts";
 import { watched, type WatchOptions } from "./early_stopping.ts";
@@ -41,7 +41,7 @@ export function saveBest(options: SaveBestOptions = {}): Callback {
         trainer.model.loadStateDict(await loadSafetensors(path));
       }
       if (trainer.comm !== undefined) {
-        broadcastTensors(Object.values(trainer.model.stateDict()), trainer.comm);
+        broadcastFromRoot(Object.values(trainer.model.stateDict()), trainer.comm);
       }
       trainer.print(`Loaded the best model: ${watchMetric} ${best}`);
     },

@@ -9,7 +9,8 @@ import type {
 import type { Buffer } from "../../device.ts";
 import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
 import { maxPool, poolScatter } from "./pool.ts";
-import { scan } from "./scan.ts";
+import { recurrence, scan } from "./scan.ts";
+import { scatterReduce } from "./scatter.ts";
 import { argsort, search } from "./sort.ts";
 
 /** A contiguous operand and its elements. */
@@ -31,8 +32,10 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   maxPool,
   poolScatter,
   scan,
+  recurrence,
   argsort,
   search,
+  scatterReduce,
 };
 
 /** What a backend does with a call. */
