@@ -41,7 +41,7 @@ const one: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   variance: (x) => x.var(-1),
   logsumexp: (x) => x.logsumexp(-1),
   "a chain of views": (x) => x.mT.mul(2).flip(0).add(1).mT.relu(),
-  "rows scaled by their norm": (x) => x.div(x.norm(-1, true)),
+  "rows scaled by their norm": (x) => x.div(x.norm(2, -1, true)),
 };
 
 for (const [name, fn] of Object.entries(one)) {

@@ -70,9 +70,15 @@ export { ElementaryTensor } from "./elementary.ts";
 export { ArithmeticTensor, type Limits, type RoundingMode } from "./arithmetic.ts";
 export { type CloseOptions, ComparisonTensor, type NanToNumOptions } from "./comparison.ts";
 export { SpecialTensor } from "./special.ts";
-export { StatisticsTensor } from "./statistics.ts";
+export { type CovarianceOptions, StatisticsTensor, type VarianceOptions } from "./statistics.ts";
 export { ScanTensor } from "./scan.ts";
-export { SortingTensor } from "./sorting.ts";
+export {
+  DifferenceTensor,
+  type NumericalGradientOptions,
+  type TrapezoidOptions,
+} from "./difference.ts";
+export { CountingTensor, type Distinct } from "./counting.ts";
+export { type Interpolation, type QuantileOptions, SortingTensor } from "./sorting.ts";
 export { PiecesTensor } from "./pieces.ts";
 export { ArrangeTensor } from "./arrange.ts";
 export { DiagonalTensor } from "./diagonals.ts";
@@ -84,3 +90,15 @@ export { ProductsTensor } from "./products.ts";
 export { DecomposeTensor } from "./decompose.ts";
 export { TensorBase } from "./base.ts";
 export type { Shape } from "../shape.ts";
+export {
+  bucketize,
+  histogram,
+  histogramdd,
+  type HistogramOptions,
+  type SearchOptions,
+  searchsorted,
+} from "./search.ts";
+export { type SegmentOptions, segmentReduce, type SegmentReduction } from "./segment_reduce.ts";
+export { cdist } from "./distances.ts";
+/** Operations on the elements where a mask is true. */
+export * as masked from "./masked.ts";

@@ -1,15 +1,13 @@
-/** Reductions and what is composed of them. */
+/** Reductions that a kernel ends rows with, and what is composed of them. */
 import { type DType, isFloat } from "../dtype.ts";
 import { meaning, reduceStart } from "../meaning.ts";
 import { constNode, makeNode, type Node } from "../node.ts";
 import type { ReduceOp } from "../ops.ts";
-import { normalizeDim, normalizeDims, numel, shapeText } from "../shape.ts";
+import { normalizeDim, numel, shapeText } from "../shape.ts";
 import { castNode, wrap } from "./base.ts";
 import { IndexingTensor } from "./indexing.ts";
+import { type Dims, reducedDims, withoutDims } from "./reduce_dims.ts";
 import type { Tensor } from "./tensor.ts";
-
-/** Dimensions to reduce over: one, several, or all when undefined. */
-export type Dims = number | readonly number[] | undefined;
 
 /** A reduction that keeps the reduced dimensions with size 1. */
 export function reduceNode(op: ReduceOp, node: Node, dims: readonly number[]): Node {
@@ -32,18 +30,26 @@ export function reduceNode(op: ReduceOp, node: Node, dims: readonly number[]): N
   return makeNode("reduce", { op, dims: real }, [node], shape, dtype, device);
 }
 
-/** Operations over whole dimensions. */
+/** What `max` and `min` along a dimension give. */
+export interface Extremes {
+  /** The extreme elements. */
+  readonly values: Tensor;
+  /** Where they are along the dimension, int64. */
+  readonly indices: Tensor;
+}
+
+/** Operations over whole dimensions. Those over a scalar accept dim 0 and -1. */
 export abstract class ReduceTensor extends IndexingTensor {
   /** One reduction over `dims`, computed in `dtype`. */
   private reduced(op: ReduceOp, dims: Dims, keepdim: boolean, dtype: DType): Tensor {
-    const list = normalizeDims(dims, this.ndim, op);
+    const list = reducedDims(dims, this.ndim, op);
     const out = wrap(reduceNode(op, castNode(this.node, dtype), list));
-    return keepdim ? out : out.reshape(this.shape.filter((_, d) => !list.includes(d)));
+    return keepdim ? out : out.reshape(withoutDims(this.shape, list));
   }
 
   /** Reductions without a neutral element need at least one. */
   private some(what: string, dims: Dims): void {
-    const list = normalizeDims(dims, this.ndim, what);
+    const list = reducedDims(dims, this.ndim, what);
     if (list.some((d) => this.shape[d] === 0)) {
       throw new RangeError(
         `Cannot take the ${what} of ${shapeText(this.shape)}: there are no elements`,
@@ -51,25 +57,28 @@ export abstract class ReduceTensor extends IndexingTensor {
     }
   }
 
-  /** Sum; bool and small integers add up as int64. */
-  sum(dims?: Dims, keepdim = false): Tensor {
-    return this.reduced("sum", dims, keepdim, isFloat(this.dtype) ? this.dtype : "int64");
+  /** Sum, in `dtype`; bool and integers add up as int64 by default. */
+  sum(dims?: Dims, keepdim = false, options: { dtype?: DType } = {}): Tensor {
+    const { dtype = isFloat(this.dtype) ? this.dtype : "int64" } = options;
+    return this.reduced("sum", dims, keepdim, dtype);
   }
-  /** Product; bool and small integers multiply as int64. */
-  prod(dims?: Dims, keepdim = false): Tensor {
-    return this.reduced("prod", dims, keepdim, isFloat(this.dtype) ? this.dtype : "int64");
+  /** Product, in `dtype`; bool and integers multiply as int64 by default. */
+  prod(dims?: Dims, keepdim = false, options: { dtype?: DType } = {}): Tensor {
+    const { dtype = isFloat(this.dtype) ? this.dtype : "int64" } = options;
+    return this.reduced("prod", dims, keepdim, dtype);
   }
   /**
-   * Mean of floats.
-   * @throws {TypeError} For integers and bool, as in PyTorch
+   * Mean, in `dtype`.
+   * @throws {TypeError} When that is no float dtype, as in PyTorch
    */
-  mean(dims?: Dims, keepdim = false): Tensor {
-    if (!isFloat(this.dtype)) {
-      throw new TypeError(`Cannot take the mean of ${this.dtype}: cast to a float dtype first`);
+  mean(dims?: Dims, keepdim = false, options: { dtype?: DType } = {}): Tensor {
+    const { dtype = this.dtype } = options;
+    if (!isFloat(dtype)) {
+      throw new TypeError(`Cannot take the mean of ${dtype}: cast to a float dtype first`);
     }
-    const list = normalizeDims(dims, this.ndim, "mean");
+    const list = reducedDims(dims, this.ndim, "mean");
     const count = list.reduce((n, d) => n * this.shape[d], 1);
-    return this.sum(list, keepdim).mul(1 / count);
+    return this.sum(list, keepdim, { dtype }).mul(1 / count);
   }
   /** Largest element; NaN wins; a gradient is shared among equals. */
   amax(dims?: Dims, keepdim = false): Tensor {
@@ -81,14 +90,48 @@ export abstract class ReduceTensor extends IndexingTensor {
     this.some("minimum", dims);
     return this.reduced("min", dims, keepdim, this.dtype);
   }
-  /** Alias of {@linkcode ReduceTensor.amax} over all elements. */
-  max(): Tensor {
-    return this.amax();
+  /** Smallest and largest elements, over all dimensions or one. */
+  aminmax(options: { dim?: number; keepdim?: boolean } = {}): { min: Tensor; max: Tensor } {
+    const { dim, keepdim } = options;
+    return { min: this.amin(dim, keepdim), max: this.amax(dim, keepdim) };
   }
-  /** Alias of {@linkcode ReduceTensor.amin} over all elements. */
-  min(): Tensor {
-    return this.amin();
+
+  /** The largest element of all. */
+  max(): Tensor;
+  /** The larger of two, element by element; NaN wins. */
+  max(other: Tensor): Tensor;
+  /** The first largest elements along a dimension, which get the whole gradient. */
+  max(dim: number, keepdim?: boolean): Extremes;
+  max(dim?: number | Tensor, keepdim = false): Tensor | Extremes {
+    return dim === undefined
+      ? this.amax()
+      : typeof dim === "number"
+      ? this.extremes("max", dim, keepdim)
+      : this.maximum(dim);
   }
+  /** The smallest element of all. */
+  min(): Tensor;
+  /** The smaller of two, element by element; NaN wins. */
+  min(other: Tensor): Tensor;
+  /** The first smallest elements along a dimension, which get the whole gradient. */
+  min(dim: number, keepdim?: boolean): Extremes;
+  min(dim?: number | Tensor, keepdim = false): Tensor | Extremes {
+    return dim === undefined
+      ? this.amin()
+      : typeof dim === "number"
+      ? this.extremes("min", dim, keepdim)
+      : this.minimum(dim);
+  }
+  /** Values and places of the extremes along a dimension. */
+  private extremes(op: "max" | "min", dim: number, keepdim: boolean): Extremes {
+    const kept = this.position(op, dim, true);
+    if (this.ndim === 0) return { values: this.self, indices: kept };
+    const d = normalizeDim(dim, this.ndim, op), values = this.gather(d, kept);
+    return keepdim
+      ? { values, indices: kept }
+      : { values: values.squeeze(d), indices: kept.squeeze(d) };
+  }
+
   /** Whether any element is not zero. */
   any(dims?: Dims, keepdim = false): Tensor {
     return this.bool().reduced("max", dims, keepdim, "bool");
@@ -104,8 +147,9 @@ export abstract class ReduceTensor extends IndexingTensor {
 
   /** Place of the extreme element, int64. */
   private position(op: "max" | "min", dim: number | undefined, keepdim: boolean): Tensor {
-    if (dim === undefined) {
-      const flat = wrap(this.node).reshape(-1).position(op, 0, false);
+    if (dim === undefined || this.ndim === 0) {
+      reducedDims(dim, this.ndim, `arg${op}`);
+      const flat = wrap(this.node).reshape(this.numel).position(op, 0, false);
       return keepdim ? flat.reshape(this.shape.map(() => 1)) : flat;
     }
     const d = normalizeDim(dim, this.ndim, `arg${op}`), size = this.shape[d];
@@ -126,34 +170,22 @@ export abstract class ReduceTensor extends IndexingTensor {
     return this.position("min", dim, keepdim);
   }
 
-  /** Variance with `correction` (1 by default) taken from the count. */
-  var(dims?: Dims, options: { correction?: number; keepdim?: boolean } = {}): Tensor {
-    const { correction = 1, keepdim = false } = options;
-    const list = normalizeDims(dims, this.ndim, "variance");
-    const count = list.reduce((n, d) => n * this.shape[d], 1);
-    const centered = this.sub(this.mean(list, true));
-    return centered.mul(centered).sum(list, keepdim).div(Math.max(0, count - correction));
-  }
-  /** Square root of the variance. */
-  std(dims?: Dims, options: { correction?: number; keepdim?: boolean } = {}): Tensor {
-    return this.var(dims, options).sqrt();
-  }
-  /** Euclidean norm. */
-  norm(dims?: Dims, keepdim = false): Tensor {
-    return this.mul(this.self).sum(dims, keepdim).sqrt();
-  }
-  /** `log(sum(exp(this)))` without overflow. */
+  /** `log(sum(exp(this)))` without overflow; integers become float32. */
   logsumexp(dims?: Dims, keepdim = false): Tensor {
-    const list = normalizeDims(dims, this.ndim, "logsumexp");
-    const top = this.amax(list, true).detach();
-    const safe = top.isfinite().where(top, 0);
-    const out = this.sub(safe).exp().sum(list, true).log().add(safe);
-    return keepdim ? out : out.reshape(this.shape.filter((_, d) => !list.includes(d)));
+    const list = reducedDims(dims, this.ndim, "logsumexp");
+    const x = isFloat(this.dtype) ? this.self : wrap(castNode(this.node, "float32"));
+    // Nothing adds up to 0, whose logarithm is minus infinity.
+    const empty = list.some((d) => this.shape[d] === 0);
+    const top = empty ? undefined : x.amax(list, true).detach();
+    const safe = top?.isfinite().where(top, 0) ?? 0;
+    const out = x.sub(safe).exp().sum(list, true).log().add(safe);
+    return keepdim ? out : out.reshape(withoutDims(this.shape, list));
   }
 
-  /** `exp(this) / sum(exp(this))` along a dimension. */
-  softmax(dim: number): Tensor {
-    const d = normalizeDim(dim, this.ndim, "softmax"), x = this.floating();
+  /** `exp(this) / sum(exp(this))` along a dimension, in `dtype`. */
+  softmax(dim: number, options: { dtype?: DType } = {}): Tensor {
+    const x = this.floating(options.dtype), d = reducedDims(dim, this.ndim, "softmax");
+    if (this.numel === 0) return x;
     const e = x.sub(x.amax(d, true)).detach().exp();
     const y = e.div(e.sum(d, true));
     // The gradient needs the output alone: y * (g - sum(g * y)).
@@ -162,19 +194,20 @@ export abstract class ReduceTensor extends IndexingTensor {
       return [gy.sub(out.mul(gy.sum(d, true)))];
     });
   }
-  /** `log(softmax(this))` along a dimension. */
-  logSoftmax(dim: number): Tensor {
-    const d = normalizeDim(dim, this.ndim, "log-softmax"), x = this.floating();
+  /** `log(softmax(this))` along a dimension, in `dtype`. */
+  logSoftmax(dim: number, options: { dtype?: DType } = {}): Tensor {
+    const x = this.floating(options.dtype), d = reducedDims(dim, this.ndim, "log-softmax");
+    if (this.numel === 0) return x;
     const shifted = x.sub(x.amax(d, true).detach());
     return shifted.sub(shifted.exp().sum(d, true).log());
   }
 
-  /** This; a dtype without fractions has no softmax. */
-  private floating(): Tensor {
-    if (!isFloat(this.dtype)) {
-      throw new TypeError(`Cannot take the softmax of ${this.dtype}: cast to a float dtype first`);
+  /** This in a float dtype; one without fractions has no softmax. */
+  private floating(dtype: DType = this.dtype): Tensor {
+    if (!isFloat(dtype)) {
+      throw new TypeError(`Cannot take the softmax of ${dtype}: cast to a float dtype first`);
     }
-    return this.self;
+    return wrap(castNode(this.node, dtype));
   }
 
   /** The same values without gradient history. */

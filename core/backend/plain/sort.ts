@@ -2,23 +2,79 @@
 import type { RoutineParams } from "../../device.ts";
 import type { PlainOperand } from "./mod.ts";
 
+/** Runs of this length are sorted by insertion before they are merged. */
+const runLength = 16;
+
+/** Stable: insertion sort of runs, then merges from one pair of arrays into the other. Returns the places in order. */
+function mergeSort(
+  keys: Float64Array,
+  places: Int32Array,
+  otherKeys: Float64Array,
+  otherPlaces: Int32Array,
+  length: number,
+): Int32Array {
+  for (let start = 0; start < length; start += runLength) {
+    const end = Math.min(start + runLength, length);
+    for (let i = start + 1; i < end; i++) {
+      const key = keys[i], place = places[i];
+      let j = i - 1;
+      for (; j >= start && keys[j] > key; j--) {
+        keys[j + 1] = keys[j];
+        places[j + 1] = places[j];
+      }
+      keys[j + 1] = key;
+      places[j + 1] = place;
+    }
+  }
+  let fromKeys = keys, from = places, toKeys = otherKeys, to = otherPlaces;
+  for (let width = runLength; width < length; width *= 2) {
+    for (let start = 0; start < length; start += 2 * width) {
+      const middle = Math.min(start + width, length), end = Math.min(start + 2 * width, length);
+      let i = start, j = middle, k = start;
+      while (i < middle && j < end) {
+        const left = fromKeys[i] <= fromKeys[j], at = left ? i++ : j++;
+        toKeys[k] = fromKeys[at];
+        to[k++] = from[at];
+      }
+      for (; i < middle; i++, k++) {
+        toKeys[k] = fromKeys[i];
+        to[k] = from[i];
+      }
+      for (; j < end; j++, k++) {
+        toKeys[k] = fromKeys[j];
+        to[k] = from[j];
+      }
+    }
+    [fromKeys, toKeys] = [toKeys, fromKeys];
+    [from, to] = [to, from];
+  }
+  return from;
+}
+
 /** `[x, out]`: see `RoutineParams.argsort`. */
 export function argsort(
   { descending }: RoutineParams["argsort"],
   [x, out]: readonly PlainOperand[],
 ): void {
-  const length = x.shape[x.shape.length - 1];
-  const order = Array.from({ length }, (_, i) => i);
-  for (let row = 0; row < x.data.length; row += length) {
-    // NaN is the largest: it differs from itself. Array.sort is stable.
-    const compare = (i: number, j: number): number => {
-      const a = x.data[row + i], b = x.data[row + j];
-      if (a !== a || b !== b) return Number(a !== a) - Number(b !== b);
-      return a < b ? -1 : a > b ? 1 : 0;
-    };
-    for (let i = 0; i < length; i++) order[i] = i;
-    order.sort(descending ? (i, j) => compare(j, i) : compare);
-    for (let i = 0; i < length; i++) out.data[row + i] = order[i];
+  const length = x.shape[x.shape.length - 1], data = x.data, result = out.data;
+  const [keys, otherKeys] = [0, 1].map(() => new Float64Array(length));
+  const [places, otherPlaces] = [0, 1].map(() => new Int32Array(length));
+  const nans = new Int32Array(length);
+  for (let row = 0; row < data.length; row += length) {
+    let numbers = 0, others = 0;
+    for (let i = 0; i < length; i++) {
+      const v = data[row + i];
+      if (v !== v) nans[others++] = i;
+      else {
+        keys[numbers] = descending ? -v : v;
+        places[numbers++] = i;
+      }
+    }
+    const order = mergeSort(keys, places, otherKeys, otherPlaces, numbers);
+    // NaN is the largest.
+    const first = row + (descending ? others : 0), last = row + (descending ? 0 : numbers);
+    for (let i = 0; i < numbers; i++) result[first + i] = order[i];
+    for (let i = 0; i < others; i++) result[last + i] = nans[i];
   }
 }
 

@@ -1,5 +1,5 @@
 /** Smooth activations as functions. */
-import { isFloat } from "../../dtype.ts";
+import { type DType, isFloat } from "../../dtype.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
 /** `x * Phi(x)`, exact or with the tanh approximation, elementwise. */
@@ -57,18 +57,18 @@ export function tanhshrink(x: Tensor): Tensor {
 }
 
 /** `exp(x)` over its sum along `dim`. */
-export function softmax(x: Tensor, dim: number): Tensor {
-  return x.softmax(dim);
+export function softmax(x: Tensor, dim: number, options: { dtype?: DType } = {}): Tensor {
+  return x.softmax(dim, options);
 }
 
-/** Logarithm of the softmax along `dim`. */
-export function logSoftmax(x: Tensor, dim: number): Tensor {
-  return x.logSoftmax(dim);
+/** Logarithm of the softmax along `dim`, in `dtype`. */
+export function logSoftmax(x: Tensor, dim: number, options: { dtype?: DType } = {}): Tensor {
+  return x.logSoftmax(dim, options);
 }
 
-/** The softmax of `-x` along `dim`. */
-export function softmin(x: Tensor, dim: number): Tensor {
-  return x.neg().softmax(dim);
+/** The softmax of `-x` along `dim`, in `dtype`. */
+export function softmin(x: Tensor, dim: number, options: { dtype?: DType } = {}): Tensor {
+  return x.neg().softmax(dim, options);
 }
 
 /**

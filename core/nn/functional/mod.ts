@@ -40,10 +40,59 @@ export {
   type ClassLossOptions,
   crossEntropy,
   type CrossEntropyOptions,
-  mseLoss,
   nllLoss,
-  type Reduction,
-} from "./loss.ts";
+} from "./class_loss.ts";
+export { ctcLoss, type CtcLossOptions, type Lengths } from "./ctc_loss.ts";
+export {
+  cosineSimilarity,
+  type CosineSimilarityOptions,
+  normalize,
+  type NormalizeOptions,
+  pairwiseDistance,
+  type PairwiseDistanceOptions,
+  pdist,
+} from "./distance.ts";
+export {
+  cosineEmbeddingLoss,
+  type CosineEmbeddingLossOptions,
+  tripletMarginLoss,
+  type TripletMarginLossOptions,
+  tripletMarginWithDistanceLoss,
+  type TripletMarginWithDistanceLossOptions,
+} from "./embedding_loss.ts";
+export {
+  hingeEmbeddingLoss,
+  type MarginLossOptions,
+  marginRankingLoss,
+  multilabelMarginLoss,
+  multilabelSoftMarginLoss,
+  type MultilabelSoftMarginLossOptions,
+  multiMarginLoss,
+  type MultiMarginLossOptions,
+  softMarginLoss,
+} from "./margin_loss.ts";
+export {
+  binaryCrossEntropy,
+  type BinaryCrossEntropyOptions,
+  binaryCrossEntropyWithLogits,
+  type BinaryCrossEntropyWithLogitsOptions,
+  gaussianNllLoss,
+  type GaussianNllLossOptions,
+  klDiv,
+  type KlDivOptions,
+  poissonNllLoss,
+  type PoissonNllLossOptions,
+} from "./probability_loss.ts";
+export type { Reduction, ReductionOptions } from "./reduction.ts";
+export {
+  huberLoss,
+  type HuberLossOptions,
+  l1Loss,
+  mseLoss,
+  type RegressionLossOptions,
+  smoothL1Loss,
+  type SmoothL1LossOptions,
+} from "./regression_loss.ts";
 export {
   batchNorm,
   type BatchNormOptions,
