@@ -59,11 +59,54 @@ export {
   ClassLoss,
   CrossEntropyLoss,
   type CrossEntropyLossOptions,
-  type LossOptions,
-  MSELoss,
   NLLLoss,
   type NLLLossOptions,
-} from "./loss.ts";
+} from "./class_loss.ts";
+export { CTCLoss, type CTCLossOptions } from "./ctc_loss.ts";
+export { CosineSimilarity, PairwiseDistance } from "./distance.ts";
+export {
+  CosineEmbeddingLoss,
+  type CosineEmbeddingLossOptions,
+  type DistanceFunction,
+  TripletMarginLoss,
+  type TripletMarginLossOptions,
+  TripletMarginWithDistanceLoss,
+  type TripletMarginWithDistanceLossOptions,
+} from "./embedding_loss.ts";
+export { Loss, type LossOptions } from "./loss.ts";
+export {
+  HingeEmbeddingLoss,
+  type HingeEmbeddingLossOptions,
+  MarginRankingLoss,
+  type MarginRankingLossOptions,
+  MultiLabelMarginLoss,
+  MultiLabelSoftMarginLoss,
+  type MultiLabelSoftMarginLossOptions,
+  MultiMarginLoss,
+  type MultiMarginLossOptions,
+  SoftMarginLoss,
+} from "./margin_loss.ts";
+export {
+  BCELoss,
+  type BCELossOptions,
+  BCEWithLogitsLoss,
+  type BCEWithLogitsLossOptions,
+  GaussianNLLLoss,
+  type GaussianNLLLossOptions,
+  KLDivLoss,
+  type KLDivLossOptions,
+  PoissonNLLLoss,
+  type PoissonNLLLossOptions,
+} from "./probability_loss.ts";
+export {
+  HuberLoss,
+  type HuberLossOptions,
+  L1Loss,
+  MSELoss,
+  SmoothL1Loss,
+  type SmoothL1LossOptions,
+} from "./regression_loss.ts";
+export type { BackwardHook, ForwardHook, ForwardPreHook, HookHandle } from "./hooks.ts";
 export { Module, type StateDict } from "./module.ts";
 export { CELU, ELU, LeakyReLU, PReLU, type PReLUOptions, ReLU, RReLU, SELU } from "./rectifier.ts";
 export { GLU, LogSoftmax, Softmax, Softmax2d, Softmin } from "./softmax.ts";

@@ -1,14 +1,11 @@
 /**
- * Losses. A class is picked by comparing a ramp of class numbers with the target, never by a gather: that way one row kernel computes log
+ * Losses of classes. A class is picked by comparing a ramp of class numbers with the target, never by a gather: that way one row kernel computes log
  * softmax, choice and sum.
  */
-import { warnOnce } from "../../debug.ts";
 import { isFloat } from "../../dtype.ts";
 import { arange, type Tensor, where } from "../../tensor/mod.ts";
 import { checkProbability } from "../check.ts";
-
-/** How losses of elements become one number: their mean, their sum, or not at all. */
-export type Reduction = "mean" | "sum" | "none";
+import { checkReduction, reduceLoss, type Reduction, shapeOf } from "./reduction.ts";
 
 /** Options of {@linkcode nllLoss}. */
 export interface ClassLossOptions {
@@ -24,22 +21,6 @@ export interface ClassLossOptions {
 export interface CrossEntropyOptions extends ClassLossOptions {
   /** Share of the target that is spread evenly over all classes; 0 by default. */
   readonly labelSmoothing?: number;
-}
-
-/** @throws {RangeError} When the reduction is none of the three */
-export function checkReduction(reduction: Reduction): Reduction {
-  const known: Record<Reduction, true> = { mean: true, sum: true, none: true };
-  if (known[reduction] === true) return reduction;
-  throw new RangeError(
-    `Cannot reduce a loss by "${reduction}": it must be "mean", "sum" or "none"`,
-  );
-}
-
-const text = (t: Tensor): string => `[${t.shape.join(", ")}]`;
-
-function reduce(loss: Tensor, reduction: Reduction): Tensor {
-  if (checkReduction(reduction) === "none") return loss;
-  return reduction === "sum" ? loss.sum() : loss.mean();
 }
 
 /**
@@ -71,7 +52,7 @@ export function crossEntropy(
   let p = classesLast(target);
   if (labelSmoothing > 0) p = p.mul(1 - labelSmoothing).add(labelSmoothing / classes);
   if (options.weight !== undefined) p = p.mul(options.weight);
-  return reduce(logp.mul(p).sum(-1).neg(), options.reduction ?? "mean");
+  return reduceLoss(logp.mul(p).sum(-1).neg(), options.reduction ?? "mean");
 }
 
 /**
@@ -105,7 +86,7 @@ function checkClasses(
   const wanted = input.shape.filter((_, d) => d !== (input.ndim === 1 ? 0 : 1));
   if (input.ndim === 0 || `${wanted}` !== `${target.shape}` || target.ndim !== wanted.length) {
     throw new TypeError(
-      `Cannot ${action} ${text(input)} and target ${text(target)}: classes must be [${
+      `Cannot ${action} ${shapeOf(input)} and target ${shapeOf(target)}: classes must be [${
         wanted.join(", ")
       }]`,
     );
@@ -113,7 +94,7 @@ function checkClasses(
   if (isFloat(target.dtype) || target.dtype === "bool") {
     throw new TypeError(
       `Cannot ${action} a ${target.dtype} target ${
-        text(target)
+        shapeOf(target)
       }: classes must be int32 or int64; cast with .to("int32")`,
     );
   }
@@ -123,7 +104,7 @@ function checkClasses(
 function checkWeight(weight: Tensor | undefined, classes: number): void {
   if (weight === undefined || (weight.ndim === 1 && weight.shape[0] === classes)) return;
   throw new TypeError(
-    `Cannot weight ${classes} classes by ${text(weight)}: it must be [${classes}]`,
+    `Cannot weight ${classes} classes by ${shapeOf(weight)}: it must be [${classes}]`,
   );
 }
 
@@ -144,30 +125,9 @@ function classLoss(logp: Tensor, target: Tensor, options: CrossEntropyOptions): 
     const smooth = guarded(weighted.sum(-1));
     loss = loss.mul(1 - labelSmoothing).add(smooth.mul(labelSmoothing / classes));
   }
-  if (reduction !== "mean") return reduce(loss, reduction);
+  if (reduction !== "mean") return reduceLoss(loss, reduction);
   const counts = weight === undefined
     ? isCounted.to(logp.dtype)
     : where(isCounted, where(isTarget, weight, 0).sum(-1), 0);
   return loss.sum().div(counts.sum());
-}
-
-/**
- * Squared difference.
- *
- * @param input Any shape
- * @param target Same shape; another one is broadcast, with a warning
- * @param options `reduction`: `mean` by default
- * @returns 0-d, or the shape of `input` when the reduction is `none`
- */
-export function mseLoss(
-  input: Tensor,
-  target: Tensor,
-  options: { reduction?: Reduction } = {},
-): Tensor {
-  if (`${input.shape}` !== `${target.shape}`) {
-    warnOnce(
-      `mseLoss compares ${text(input)} with ${text(target)} by broadcasting, which is seldom meant`,
-    );
-  }
-  return reduce(input.sub(target).square(), options.reduction ?? "mean");
 }
