@@ -49,7 +49,7 @@ export class BCELoss extends Loss {
 export interface BCEWithLogitsLossOptions extends LossOptions {
   /** Factor of each element; broadcasts. */
   readonly weight?: Tensor;
-  /** Factor of the positive targets; broadcasts. Its key is `pos_weight`. */
+  /** Factor of the positive targets; broadcasts. */
   readonly posWeight?: Tensor;
 }
 
@@ -57,8 +57,8 @@ export interface BCEWithLogitsLossOptions extends LossOptions {
 export class BCEWithLogitsLoss extends Loss {
   /** Factor of each element. */
   readonly weight: Tensor | undefined;
-  /** Factor of the positive targets. */
-  readonly posWeight: Tensor | undefined;
+  /** Factor of the positive targets, under PyTorch's key. */
+  readonly pos_weight: Tensor | undefined;
 
   /**
    * Makes the loss.
@@ -68,7 +68,7 @@ export class BCEWithLogitsLoss extends Loss {
   constructor(options: BCEWithLogitsLossOptions = {}) {
     super(options);
     this.weight = options.weight && this.registerBuffer("weight", options.weight);
-    this.posWeight = options.posWeight && this.registerBuffer("posWeight", options.posWeight);
+    this.pos_weight = options.posWeight && this.registerBuffer("pos_weight", options.posWeight);
   }
 
   /**
@@ -79,7 +79,7 @@ export class BCEWithLogitsLoss extends Loss {
    * @throws {TypeError} When shapes differ
    */
   override forward(input: Tensor, target: Tensor): Tensor {
-    const { weight, posWeight, reduction } = this;
+    const { weight, pos_weight: posWeight, reduction } = this;
     return binaryCrossEntropyWithLogits(input, target, { weight, posWeight, reduction });
   }
 }

@@ -35,6 +35,8 @@ export function decode(json: unknown, leaves: Tensor[] = []): Value {
     case "t": {
       const packed = json as Packed;
       if (!(packed.t in dtypes)) throw new RangeError(`holds ${packed.t}`);
+      // A tensor that is given twice is one leaf.
+      if (packed.g !== undefined && leaves[packed.g] !== undefined) return leaves[packed.g];
       const dtype = packed.t as DType, data = unpack(packed);
       const requiresGrad = packed.g !== undefined;
       const made = tensor(data, { dtype, shape: packed.s, requiresGrad });

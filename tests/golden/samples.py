@@ -49,8 +49,11 @@ def encode(v, leaves=None):
             out["as"] = stored
         out["d"] = base64.b64encode(raw).decode()
         if leaves is not None and v.requires_grad:
-            out["g"] = len(leaves)
-            leaves.append(v)
+            # A tensor that is given twice is one leaf.
+            known = next((i for i, leaf in enumerate(leaves) if leaf is v), None)
+            out["g"] = len(leaves) if known is None else known
+            if known is None:
+                leaves.append(v)
         return out
     if v is None or isinstance(v, (bool, str)):
         return v
@@ -103,15 +106,18 @@ def gradients(outputs, leaves):
 
 def double(v):
     """The same value with floats in float64; tensors that require gradients become fresh leaves, listed in the order of `encode`."""
-    leaves = []
+    leaves, made = [], {}
 
     def go(x):
         if isinstance(x, torch.Tensor):
             if not x.dtype.is_floating_point:
                 return x
+            if x.requires_grad and id(x) in made:
+                return made[id(x)]
             y = x.detach().double().requires_grad_(x.requires_grad)
             if x.requires_grad:
                 leaves.append(y)
+                made[id(x)] = y
             return y
         if isinstance(x, (tuple, list)):
             return type(x)(*map(go, x)) if hasattr(x, "_fields") else type(x)(map(go, x))
