@@ -10,6 +10,12 @@ import { Module } from "./module.ts";
 export interface EmbeddingOptions {
   /** Row that starts as zeros and gets no gradient; negative counts from the end. */
   readonly paddingIdx?: number;
+  /** Rows that are looked up and longer than this are shortened to it first, in the table itself. */
+  readonly maxNorm?: number;
+  /** Exponent of the norm for `maxNorm`; 2 by default. */
+  readonly normType?: number;
+  /** Whether the gradient of a row is divided by how often it was looked up; false by default. */
+  readonly scaleGradByFreq?: boolean;
   /** dtype of the table; float32 by default. */
   readonly dtype?: DType;
 }
@@ -20,6 +26,12 @@ export class Embedding extends Module {
   readonly weight: Parameter;
   /** Row without gradient, not negative. */
   readonly paddingIdx: number | undefined;
+  /** Largest norm of rows that are looked up. */
+  readonly maxNorm: number | undefined;
+  /** Exponent of the norm. */
+  readonly normType: number;
+  /** Whether the gradient of a row is divided by how often it was looked up. */
+  readonly scaleGradByFreq: boolean;
 
   /**
    * Makes the table, normally distributed.
@@ -34,29 +46,19 @@ export class Embedding extends Module {
   ) {
     super();
     checkSize("Embedding", { numEmbeddings, embeddingDim });
-    const { paddingIdx, dtype = "float32" } = options;
-    if (paddingIdx !== undefined && !(paddingIdx >= -numEmbeddings && paddingIdx < numEmbeddings)) {
-      throw new RangeError(
-        `Cannot make Embedding with paddingIdx ${paddingIdx}: the table has ${numEmbeddings} rows`,
-      );
-    }
-    this.paddingIdx = paddingIdx !== undefined && paddingIdx < 0
-      ? paddingIdx + numEmbeddings
-      : paddingIdx;
+    const { paddingIdx, maxNorm, normType = 2, scaleGradByFreq = false, dtype = "float32" } =
+      options;
+    this.paddingIdx = checkPaddingIdx("Embedding", paddingIdx, numEmbeddings);
+    this.maxNorm = maxNorm;
+    this.normType = normType;
+    this.scaleGradByFreq = scaleGradByFreq;
     this.weight = new Parameter(zeros([numEmbeddings, embeddingDim], { dtype }));
     this.resetParameters();
   }
 
   /** Draws the table anew. */
   resetParameters(): void {
-    normal_(this.weight);
-    if (this.paddingIdx === undefined) return;
-    const { paddingIdx, numEmbeddings } = this;
-    const keepRow = Array.from({ length: numEmbeddings }, (_, i) => i === paddingIdx ? 0 : 1);
-    noGrad(() => {
-      const rows = zeros([numEmbeddings]).copy_(keepRow).unsqueeze(-1).to(this.weight.dtype);
-      this.weight.assign(this.weight.mul(rows)).realize();
-    });
+    initTable(this.weight, this.paddingIdx);
   }
 
   /**
@@ -67,7 +69,8 @@ export class Embedding extends Module {
    * @throws {RangeError} When it is computed and an index names no row
    */
   override forward(index: Tensor): Tensor {
-    return embedding(index, this.weight, { paddingIdx: this.paddingIdx });
+    const { paddingIdx, maxNorm, normType, scaleGradByFreq } = this;
+    return embedding(index, this.weight, { paddingIdx, maxNorm, normType, scaleGradByFreq });
   }
 
   /** The sizes. */
@@ -75,4 +78,34 @@ export class Embedding extends Module {
     const padding = this.paddingIdx === undefined ? "" : `, paddingIdx=${this.paddingIdx}`;
     return `${this.numEmbeddings}, ${this.embeddingDim}${padding}`;
   }
+}
+
+/**
+ * The padding row counted from the front.
+ *
+ * @throws {RangeError} When there is no such row
+ */
+export function checkPaddingIdx(
+  name: string,
+  paddingIdx: number | undefined,
+  rows: number,
+): number | undefined {
+  if (paddingIdx === undefined) return undefined;
+  if (Number.isInteger(paddingIdx) && paddingIdx >= -rows && paddingIdx < rows) {
+    return paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
+  }
+  throw new RangeError(
+    `Cannot make ${name} with paddingIdx ${paddingIdx}: the table has ${rows} rows`,
+  );
+}
+
+/** Draws a table from the standard normal distribution, the padding row as zeros. */
+export function initTable(weight: Parameter, paddingIdx: number | undefined): void {
+  normal_(weight);
+  if (paddingIdx === undefined) return;
+  const keepRow = Array.from({ length: weight.shape[0] }, (_, i) => i === paddingIdx ? 0 : 1);
+  noGrad(() => {
+    const rows = zeros([weight.shape[0]]).copy_(keepRow).unsqueeze(-1).to(weight.dtype);
+    weight.assign(weight.mul(rows)).realize();
+  });
 }

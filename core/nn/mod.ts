@@ -22,6 +22,7 @@ export {
   FeatureAlphaDropout,
 } from "./dropout.ts";
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";
+export { EmbeddingBag, type EmbeddingBagModuleOptions } from "./embedding_bag.ts";
 export { Flatten, Unflatten } from "./flatten.ts";
 /** What layers compute, as functions. */
 export * as functional from "./functional/mod.ts";

@@ -25,7 +25,8 @@ export {
   type DropoutOptions,
   featureAlphaDropout,
 } from "./dropout.ts";
-export { embedding } from "./embedding.ts";
+export { embedding, type LookupOptions, oneHot } from "./embedding.ts";
+export { type BagMode, embeddingBag, type EmbeddingBagOptions } from "./embedding_bag.ts";
 export {
   hardshrink,
   hardsigmoid,

@@ -2,6 +2,7 @@ import { nn, Tensor } from "@pta/accelerated";
 import {
   type Adapters,
   argument,
+  numberOf,
   numbersOf,
   type Sample,
   tensorOf,
@@ -61,6 +62,12 @@ export const losses: Adapters = {
       lengths(s.args[2]),
       options(s),
     ),
+  "nn.functional.one_hot": (s) =>
+    F.oneHot(tensorOf(s.input), numberOf(argument(s, 0, "num_classes"), -1)),
+  // The sample's input is the table.
+  "nn.functional.embedding": (s) => F.embedding(tensorOf(s.args[0]), tensorOf(s.input), options(s)),
+  "nn.functional.embedding_bag": (s) =>
+    F.embeddingBag(tensorOf(s.args[0]), tensorOf(s.input), options(s)),
 };
 
 /** Names left out, and why. */
