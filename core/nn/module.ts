@@ -2,6 +2,14 @@
 import type { DType } from "../dtype.ts";
 import { isFloat } from "../dtype.ts";
 import { keep, noGrad, Parameter, Tensor } from "../tensor/mod.ts";
+import {
+  type BackwardHook,
+  type ForwardHook,
+  type ForwardPreHook,
+  type HookHandle,
+  Hooks,
+  runForward,
+} from "./hooks.ts";
 import { loadState, type LoadStateOptions, type LoadStateResult } from "./state.ts";
 
 /** Named tensors, as `stateDict()` gives and `loadStateDict()` takes them. */
@@ -28,6 +36,18 @@ export abstract class Module {
   /** Whether the module is in training mode; set by {@linkcode Module.train} and {@linkcode Module.eval}. */
   training: boolean = true;
   readonly #buffers: Map<string, boolean> = new Map();
+  readonly #hooks = new Hooks();
+
+  /** Surrounds `forward` with hooks and with errors that name the module. */
+  constructor() {
+    const { forward } = this;
+    Object.defineProperty(this, "forward", {
+      value: (...inputs: unknown[]) => runForward(this, this.#hooks, forward, inputs),
+      writable: true,
+      configurable: true,
+      enumerable: false,
+    });
+  }
 
   /** What the module computes. Subclasses state their own arguments and result. */
   // `any` is the only type that every subclass's own signature is assignable to.
@@ -37,6 +57,21 @@ export abstract class Module {
   /** Same as `forward`, with the subclass's types. */
   call(...inputs: Parameters<this["forward"]>): ReturnType<this["forward"]> {
     return this.forward(...inputs);
+  }
+
+  /** Has a function called before every `forward`, with the inputs; what it returns replaces them. */
+  registerForwardPreHook(hook: ForwardPreHook): HookHandle {
+    return Hooks.add(this.#hooks.pre, hook);
+  }
+
+  /** Has a function called after every `forward`, with inputs and output; what it returns replaces the output. */
+  registerForwardHook(hook: ForwardHook): HookHandle {
+    return Hooks.add(this.#hooks.post, hook);
+  }
+
+  /** Has a function called in every backward pass through the module; see {@linkcode BackwardHook}. */
+  registerFullBackwardHook(hook: BackwardHook): HookHandle {
+    return Hooks.add(this.#hooks.backward, hook);
   }
 
   /** What stands between the brackets when the module is printed. */
