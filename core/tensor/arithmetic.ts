@@ -113,13 +113,19 @@ export abstract class ArithmeticTensor extends LinalgTensor {
   }
   /** Values below `min` become `min`; NaN in either stays. */
   clampMin(min: Numeric): Tensor {
-    const below = this.lt(min);
-    return beyond(below, min).where(min, this.self);
+    const [a, b] = aligned(this.self, min, "limit");
+    return beyond(a.lt(b), min).where(b, a).withGradient([a, b], (g) => [
+      a.ge(b).where(g, 0),
+      typeof min === "number" ? undefined : a.lt(b).where(g, 0),
+    ]);
   }
   /** Values above `max` become `max`; NaN in either stays. */
   clampMax(max: Numeric): Tensor {
-    const above = this.gt(max);
-    return beyond(above, max).where(max, this.self);
+    const [a, b] = aligned(this.self, max, "limit");
+    return beyond(a.gt(b), max).where(b, a).withGradient([a, b], (g) => [
+      a.le(b).where(g, 0),
+      typeof max === "number" ? undefined : a.gt(b).where(g, 0),
+    ]);
   }
 
   /** `this + weight * (end - this)`, reckoned from the nearer end. */
@@ -144,7 +150,8 @@ export abstract class ArithmeticTensor extends LinalgTensor {
     return inWide2(this.self, x, "take the hypotenuse of", (a, b) => {
       const p = a.abs(), q = b.abs(), long = p.maximum(q), short = p.minimum(q);
       const ratio = long.eq(short).where(long.eq(0).where(0, 1), short.div(long));
-      const y = long.mul(ratio.mul(ratio).add(1).sqrt());
+      const finite = long.mul(ratio.mul(ratio).add(1).sqrt());
+      const y = p.isinf().logicalOr(q.isinf()).where(Infinity, finite);
       return y.withGradient([a, b], (g, y) => [g.mul(a.div(y)), g.mul(b.div(y))]);
     });
   }

@@ -43,7 +43,10 @@ export abstract class ElementaryTensor extends ComparisonTensor {
       const z = eps === undefined || eps === null ? x : x.clamp(eps, 1 - eps);
       return z.div(z.neg().add(1)).log().withGradient(
         [z],
-        (g) => [g.div(z.mul(z.neg().add(1)))],
+        (g) => {
+          const slope = g.div(z.mul(z.neg().add(1)));
+          return [z.ge(0).logicalAnd(z.le(1)).where(slope, NaN)];
+        },
       );
     });
   }
@@ -77,8 +80,9 @@ export abstract class ElementaryTensor extends ComparisonTensor {
   xlogy(x: Numeric): Tensor {
     return inWide2(this.self, x, "multiply", (a, b) => {
       const zero = a.eq(0).logicalAnd(b.isnan().logicalNot());
+      const flat = a.eq(0).logicalAnd(b.le(0));
       return zero.where(0, a.mul(b.log())).withGradient([a, b], (g) => [
-        g.mul(zero.where(0, b.log())),
+        flat.where(0, g.xlogy(b)),
         g.mul(a).div(b),
       ]);
     });
@@ -116,7 +120,7 @@ export abstract class ElementaryTensor extends ComparisonTensor {
       "take the angle of",
       (a, b) =>
         angle(a, b).withGradient([a, b], (g) => {
-          const r = g.div(a.mul(a).add(b.mul(b)));
+          const square = a.mul(a).add(b.mul(b)), r = square.eq(0).where(0, g.div(square));
           return [r.mul(b), r.mul(a).neg()];
         }),
     );
@@ -127,8 +131,8 @@ export abstract class ElementaryTensor extends ComparisonTensor {
       const t = x.mul(Math.PI), zero = x.eq(0);
       return zero.where(1, t.sin().div(zero.where(1, t)));
     }, (g, _, x) => {
-      const t = x.mul(Math.PI), zero = x.eq(0);
-      const slope = t.mul(t.cos()).sub(t.sin()).div(zero.where(1, t.mul(x)));
+      const t = x.mul(Math.PI), square = t.mul(x), zero = square.eq(0);
+      const slope = t.mul(t.cos()).sub(t.sin()).div(zero.where(1, square));
       return zero.where(0, g.mul(slope));
     });
   }
@@ -161,7 +165,8 @@ export abstract class ElementaryTensor extends ComparisonTensor {
   acosh(): Tensor {
     return ruled(this.self, (x) => {
       const t = x.sub(1), near = logOnePlus(t.add(t.mul(t.add(2)).sqrt()));
-      return x.gt(FAR).where(x.log().add(Math.LN2), near);
+      const y = x.gt(FAR).where(x.log().add(Math.LN2), near);
+      return x.lt(1).where(NaN, y);
     }, (g, _, x) => g.mul(x.sub(1).mul(x.add(1)).rsqrt()));
   }
   /** Inverse hyperbolic tangent; NaN outside [-1, 1]. */
@@ -266,7 +271,7 @@ function arctangent(x: Tensor): Tensor {
     const s = p.sin(), c = p.cos();
     p = p.add(t.mul(c).sub(s).div(t.mul(s).add(c)));
   }
-  const turned = sign.mul(steep.where(Math.PI / 2, Math.PI / 4).to(x.dtype)).add(p);
+  const turned = sign.mul(steep.where(2, 1).to(x.dtype)).mul(Math.PI / 4).add(p);
   return middle.where(turned, p);
 }
 

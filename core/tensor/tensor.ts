@@ -129,12 +129,15 @@ export class Tensor extends DecomposeTensor {
     return wrap(makeNode("view", arg, [base], this.shape, this.dtype, this.device, true));
   }
 
-  /** A cast to a dtype, or a copy on a device. */
-  to(target: DType | (string & Record<never, never>)): Tensor {
+  /** A cast to a dtype, a copy on a device, or both, the dtype last; another tensor stands for its device and dtype. */
+  to(target: DType | (string & Record<never, never>) | Tensor, dtype?: DType): Tensor {
+    if (target instanceof Tensor) return this.to(target.device, target.dtype);
+    if (dtype !== undefined) return this.to(target).to(dtype);
     if (target in dtypes) return wrap(castNode(this.node, target as DType));
     if (target === this.device) return this;
     backendOf(target);
-    return wrap(hostNode(this.data(), this.shape, this.dtype, target));
+    const home = this.device, copy = wrap(hostNode(this.data(), this.shape, this.dtype, target));
+    return copy.withGradient([this], (g) => [g.to(home)]);
   }
   /** Casts to bool: true where not zero. */
   bool(): Tensor {
