@@ -51,13 +51,39 @@ export abstract class NumberedModules<M extends Module> extends Module {
     return this;
   }
 
+  /** Adds modules at the end. */
+  extend(modules: Iterable<M>): this {
+    const more = [...modules];
+    more.forEach((m, i) => checkModule(m, this.length + i));
+    this.#items.push(...more);
+    return this;
+  }
+
+  /**
+   * Puts a module before the one at `index`; negative counts from the end.
+   *
+   * @throws {RangeError} When the place is outside
+   */
+  insert(index: number, module: M): this {
+    const at = index < 0 ? index + this.length : index;
+    checkModule(module, index);
+    if (!(Number.isInteger(at) && at >= 0 && at <= this.length)) {
+      throw new RangeError(
+        `Cannot insert at ${index} into ${this.constructor.name}: it has ${this.length}`,
+      );
+    }
+    this.#items.splice(at, 0, module);
+    return this;
+  }
+
   /** The modules in order. */
   [Symbol.iterator](): IterableIterator<M> {
     return this.#items[Symbol.iterator]();
   }
 }
 
-function checkModule(value: unknown, index: number): void {
+/** @throws {TypeError} When a value is no module */
+export function checkModule(value: unknown, index: number | string): void {
   if (!(value instanceof Module)) {
     throw new TypeError(
       `Cannot use item ${index} as a layer: it is ${describe(value)}, not a Module`,

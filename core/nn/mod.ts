@@ -108,6 +108,8 @@ export {
   type SmoothL1LossOptions,
 } from "./regression_loss.ts";
 export type { BackwardHook, ForwardHook, ForwardPreHook, HookHandle } from "./hooks.ts";
+export { ModuleDict } from "./module_dict.ts";
+export { ParameterContainer, ParameterDict, ParameterList } from "./parameter_list.ts";
 export { Module, type StateDict } from "./module.ts";
 export { CELU, ELU, LeakyReLU, PReLU, type PReLUOptions, ReLU, RReLU, SELU } from "./rectifier.ts";
 export { GLU, LogSoftmax, Softmax, Softmax2d, Softmin } from "./softmax.ts";

@@ -1,6 +1,6 @@
 /** Sums, means and maxima of looked-up rows. */
 import { isFloat } from "../../dtype.ts";
-import { type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
+import { searchsorted, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
 import { ramp } from "../../tensor/ramp.ts";
 import { checkLookup, lookUp, type LookupOptions, paddingRow } from "./embedding.ts";
 import { sameShapes, shapeOf } from "./reduction.ts";
