@@ -11,6 +11,7 @@ export {
   Tanh,
   Tanhshrink,
 } from "./activation.ts";
+export { Bilinear, type BilinearOptions } from "./bilinear.ts";
 export { ModuleList, NumberedModules, Sequential } from "./containers.ts";
 export {
   AlphaDropout,
@@ -115,3 +116,21 @@ export { CELU, ELU, LeakyReLU, PReLU, type PReLUOptions, ReLU, RReLU, SELU } fro
 export { GLU, LogSoftmax, Softmax, Softmax2d, Softmin } from "./softmax.ts";
 export type { LoadStateOptions, LoadStateResult } from "./state.ts";
 export { Parameter } from "../tensor/mod.ts";
+export {
+  GRU,
+  LSTM,
+  type LSTMOptions,
+  RecurrentNetwork,
+  type RecurrentOptions,
+  RNN,
+  type RNNOptions,
+} from "./rnn.ts";
+export {
+  type CellOptions,
+  GRUCell,
+  LSTMCell,
+  RecurrentCell,
+  RNNCell,
+  type RNNCellOptions,
+} from "./rnn_cell.ts";
+export type { CellStep, CellWeights, State as RecurrentState } from "./recurrent_cells.ts";

@@ -36,7 +36,7 @@ export {
   softshrink,
   threshold,
 } from "./hard_activation.ts";
-export { linear } from "./linear.ts";
+export { bilinear, linear } from "./linear.ts";
 export {
   type ClassLossOptions,
   crossEntropy,
