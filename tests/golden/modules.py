@@ -33,6 +33,7 @@ def remember(cls):
 def bound(cls, init, args, kwargs):
     values = inspect.signature(init).bind(None, *args, **kwargs).arguments
     values.pop("self", None)
+    values.update(values.pop("kwargs", {}))  # recurrent networks take all by keyword
     return {k: v for k, v in values.items() if k not in ("device", "dtype")}
 
 
