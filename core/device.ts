@@ -1,5 +1,6 @@
 /** What a backend is. It knows no mathematics beyond printing kernels and running named routines, and no tensor. */
 import type { DType, HostArray } from "./dtype.ts";
+import type { FactorParams } from "./factor_params.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** Device memory of `length` elements. Backends extend it with what they need. */
@@ -32,7 +33,7 @@ export interface Operand {
 }
 
 /** Arguments of the named routines; operands come in the order stated, the outputs last. */
-export interface RoutineParams {
+export interface RoutineParams extends FactorParams {
   /**
    * `[a, b, out]`, each `[...batch, rows, columns]` with equal batch dimensions (stride 0 where broadcast):
    * `out = a @ b`, plus what `out` holds when `accumulate`.
@@ -54,7 +55,10 @@ export interface RoutineParams {
   readonly scan: { readonly op: ScanOp };
   /** `[a, b, out]`: `out[i] = a[i] * out[i - 1] + b[i]` along the last dimension, from 0. */
   readonly recurrence: Record<never, never>;
-  /** `[x, out]`: int32 places that sort the last dimension stably; NaN counts as the largest. */
+  /**
+   * `[x, out]`: int32 places that sort the last dimension stably, or as many of the first as the last size of `out` says; NaN counts as the
+   * largest.
+   */
   readonly argsort: { readonly descending: boolean };
   /**
    * `[sorted, values, out]`, equal leading dimensions or a 1-D `sorted`: int32 place before the first element not below (`right`: above) each

@@ -8,6 +8,11 @@ import type {
 } from "../../device.ts";
 import type { Buffer } from "../../device.ts";
 import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
+import { cholesky, lu, pivotOrder, triangularSolve } from "./factor.ts";
+import { symmetricEigen } from "./factor_eigen.ts";
+import { householder, reflectors } from "./factor_qr.ts";
+import { svd } from "./factor_svd.ts";
+import { cofactor, matrixExp } from "./matrix_functions.ts";
 import { maxPool, poolScatter } from "./pool.ts";
 import { recurrence, scan } from "./scan.ts";
 import { scatterReduce } from "./scatter.ts";
@@ -36,6 +41,16 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   argsort,
   search,
   scatterReduce,
+  cholesky,
+  lu,
+  pivotOrder,
+  triangularSolve,
+  householder,
+  reflectors,
+  symmetricEigen,
+  svd,
+  matrixExp,
+  cofactor,
 };
 
 /** What a backend does with a call. */

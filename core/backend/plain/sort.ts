@@ -51,16 +51,42 @@ function mergeSort(
   return from;
 }
 
+/** Up to this many places are found by keeping the best so far in order, without sorting the rest. */
+const fewPlaces = 64;
+
+/** Places of the `count` smallest keys in order, stably: `best` and `places` hold those so far. */
+function smallest(
+  keys: Float64Array,
+  best: Float64Array,
+  places: Int32Array,
+  length: number,
+  count: number,
+): void {
+  let held = 0;
+  for (let i = 0; i < length; i++) {
+    const key = keys[i];
+    if (held === count && key >= best[count - 1]) continue;
+    let j = held < count ? held++ : count - 1;
+    for (; j > 0 && best[j - 1] > key; j--) {
+      best[j] = best[j - 1];
+      places[j] = places[j - 1];
+    }
+    best[j] = key;
+    places[j] = i;
+  }
+}
+
 /** `[x, out]`: see `RoutineParams.argsort`. */
 export function argsort(
   { descending }: RoutineParams["argsort"],
   [x, out]: readonly PlainOperand[],
 ): void {
-  const length = x.shape[x.shape.length - 1], data = x.data, result = out.data;
+  const length = x.shape[x.shape.length - 1], count = out.shape[out.shape.length - 1];
+  const data = x.data, result = out.data;
   const [keys, otherKeys] = [0, 1].map(() => new Float64Array(length));
-  const [places, otherPlaces] = [0, 1].map(() => new Int32Array(length));
+  const [places, otherPlaces, order] = [0, 1, 2].map(() => new Int32Array(length));
   const nans = new Int32Array(length);
-  for (let row = 0; row < data.length; row += length) {
+  for (let row = 0, to = 0; row < data.length; row += length, to += count) {
     let numbers = 0, others = 0;
     for (let i = 0; i < length; i++) {
       const v = data[row + i];
@@ -70,11 +96,17 @@ export function argsort(
         places[numbers++] = i;
       }
     }
-    const order = mergeSort(keys, places, otherKeys, otherPlaces, numbers);
-    // NaN is the largest.
-    const first = row + (descending ? others : 0), last = row + (descending ? 0 : numbers);
-    for (let i = 0; i < numbers; i++) result[first + i] = order[i];
-    for (let i = 0; i < others; i++) result[last + i] = nans[i];
+    if (others === 0 && count < length && count <= fewPlaces) {
+      smallest(keys, otherKeys, order, length, count);
+    } else {
+      // NaN is the largest.
+      order.set(nans.subarray(0, others), descending ? 0 : numbers);
+      order.set(
+        mergeSort(keys, places, otherKeys, otherPlaces, numbers).subarray(0, numbers),
+        descending ? others : 0,
+      );
+    }
+    for (let i = 0; i < count; i++) result[to + i] = order[i];
   }
 }
 
