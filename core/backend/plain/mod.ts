@@ -38,6 +38,7 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   poolScatter,
   scan,
   recurrence,
+  recurrence,
   argsort,
   search,
   scatterReduce,
