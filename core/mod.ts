@@ -29,6 +29,8 @@ export type { Storage } from "./storage.ts";
 export type { GradientRule, Movement, Node, NodeArgs, NodeKind, NodeOf, ViewArg } from "./node.ts";
 export type { Affine, View } from "./shape.ts";
 export { env } from "./env.ts";
+/** Window functions of signals. */
+export * as signal from "./signal/mod.ts";
 /** Modules, losses and their functions. */
 export * as nn from "./nn/mod.ts";
 /** Optimizers. */

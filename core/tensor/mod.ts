@@ -69,6 +69,7 @@ export { routine } from "./routine.ts";
 export { ElementaryTensor } from "./elementary.ts";
 export { ArithmeticTensor, type Limits, type RoundingMode } from "./arithmetic.ts";
 export { type CloseOptions, ComparisonTensor, type NanToNumOptions } from "./comparison.ts";
+export { PolynomialTensor } from "./polynomials.ts";
 export { SpecialTensor } from "./special.ts";
 export { type CovarianceOptions, StatisticsTensor, type VarianceOptions } from "./statistics.ts";
 export { ScanTensor } from "./scan.ts";

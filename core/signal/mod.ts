@@ -1,0 +1,7 @@
+/**
+ * Signal processing: window functions.
+ *
+ * @module
+ */
+/** Window functions. */
+export * as windows from "./windows.ts";
