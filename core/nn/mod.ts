@@ -134,3 +134,23 @@ export {
   type RNNCellOptions,
 } from "./rnn_cell.ts";
 export type { CellStep, CellWeights, State as RecurrentState } from "./recurrent_cells.ts";
+export {
+  MultiheadAttention,
+  type MultiheadAttentionCall,
+  type MultiheadAttentionOptions,
+} from "./multihead_attention.ts";
+export {
+  type StackOptions,
+  Transformer,
+  TransformerDecoder,
+  TransformerEncoder,
+  type TransformerOptions,
+} from "./transformer.ts";
+export {
+  type DecoderCall,
+  type EncoderCall,
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+  TransformerLayer,
+  type TransformerLayerOptions,
+} from "./transformer_layers.ts";

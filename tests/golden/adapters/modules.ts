@@ -35,6 +35,7 @@ export const moduleAdapters: Readonly<Record<string, ModuleAdapter>> = {
   "nn.RNN": { positional: ["input_size", "hidden_size"] },
   "nn.GRU": { positional: ["input_size", "hidden_size"] },
   "nn.LSTM": { positional: ["input_size", "hidden_size"] },
+  "nn.Transformer": { positional: [] },
   "nn.Softmax": { positional: ["dim"] },
   "nn.Softmin": { positional: ["dim"] },
   "nn.LogSoftmax": { positional: ["dim"] },
