@@ -81,19 +81,25 @@ export type ScanOp = "sum" | "prod" | "max" | "min" | "logaddexp" | "argmax" | "
 
 /** Geometry of a convolution, one entry for each spatial dimension. */
 export interface ConvolutionParams {
+  /** Distance of neighbouring windows. */
   readonly stride: readonly number[];
   /** Zeros added on both sides. */
   readonly padding: readonly number[];
+  /** Distance of neighbouring elements in a window. */
   readonly dilation: readonly number[];
+  /** Groups of channels that do not meet. */
   readonly groups: number;
 }
 
 /** Geometry of windows, one entry for each spatial dimension. */
 export interface PoolParams {
+  /** Elements of a window. */
   readonly kernel: readonly number[];
+  /** Distance of neighbouring windows. */
   readonly stride: readonly number[];
   /** Elements of minus infinity added on both sides. */
   readonly padding: readonly number[];
+  /** Distance of neighbouring elements in a window. */
   readonly dilation: readonly number[];
 }
 

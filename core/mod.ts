@@ -22,6 +22,7 @@ export type {
   RoutineName,
   RoutineParams,
   Routines,
+  ScanOp,
 } from "./device.ts";
 export type { Address, DynamicTerm, Kernel, KernelBuffer, Store, Value } from "./kernel.ts";
 export type { OpName, ReduceOp as KernelReduceOp } from "./ops.ts";

@@ -1,7 +1,7 @@
 /** Distinct elements, places of non-zeros and counts. Shapes of results depend on the data, which these methods read. */
 import { type DType, isFloat } from "../dtype.ts";
 import { constNode } from "../node.ts";
-import { normalizeDim, numel, shapeText } from "../shape.ts";
+import { normalizeDim, numel, type Shape, shapeText } from "../shape.ts";
 import { wrap } from "./base.ts";
 import { DifferenceTensor } from "./difference.ts";
 import { hostIndex } from "./ramp.ts";
@@ -38,6 +38,11 @@ function grouped(order: ArrayLike<number>, same: (a: number, b: number) => boole
   return { firsts, inverse, counts };
 }
 
+/** Whole numbers of 32 bits from the host as int64; the device widens them. */
+function hostInt64(values: ArrayLike<number>, device: string, shape: Shape): Tensor {
+  return hostIndex(values, device, { shape }).to("int64");
+}
+
 const upTo = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) => i);
 
 /** Elements as numbers; int64 as float64. */
@@ -59,6 +64,7 @@ export abstract class CountingTensor extends DifferenceTensor {
   uniqueConsecutive(options: { dim?: number } = {}): Distinct {
     return this.distinct(options.dim, false);
   }
+  /** Distinct elements or slices; those that are not sorted are compared with their neighbours alone. */
   private distinct(dim: number | undefined, sorted: boolean): Distinct {
     const action = "take distinct slices";
     const flat = dim === undefined || this.ndim === 0;
@@ -72,14 +78,10 @@ export abstract class CountingTensor extends DifferenceTensor {
     const { firsts, inverse, counts } = x.ndim === 1
       ? elementGroups(x, sorted)
       : sliceGroups(x.movedim(d, 0).reshape(count, x.numel / Math.max(1, count)), sorted);
-    const int64 = { dtype: "int64" as const };
     return {
       output: x.indexSelect(d, hostIndex(firsts, x.device)),
-      inverseIndices: hostIndex(inverse, x.device, {
-        ...int64,
-        shape: flat ? this.shape : [count],
-      }),
-      counts: hostIndex(counts, x.device, int64),
+      inverseIndices: hostInt64(inverse, x.device, flat ? this.shape : [count]),
+      counts: hostInt64(counts, x.device, [counts.length]),
     };
   }
 
@@ -93,14 +95,12 @@ export abstract class CountingTensor extends DifferenceTensor {
       const places = nonzeroPlaces(whole);
       const count = places.length / whole.ndim;
       return whole.shape.map((_, d) =>
-        hostIndex(upTo(count).map((i) => places[i * whole.ndim + d]), this.device, {
-          dtype: "int64",
-        })
+        hostInt64(upTo(count).map((i) => places[i * whole.ndim + d]), this.device, [count])
       );
     }
     const places = nonzeroPlaces(this.self), rank = this.ndim;
     const count = rank > 0 ? places.length / rank : Number(this.self.any().item());
-    return hostIndex(places, this.device, { shape: [count, rank], dtype: "int64" });
+    return hostInt64(places, this.device, [count, rank]);
   }
   /** Alias of {@linkcode CountingTensor.nonzero}. Reads the data. */
   argwhere(): Tensor {
@@ -116,7 +116,7 @@ export abstract class CountingTensor extends DifferenceTensor {
       { length },
       (_, i) => i < places.length ? places[i] : fillValue,
     );
-    return hostIndex(padded, this.device, { shape: [size, this.ndim], dtype: "int64" });
+    return hostInt64(padded, this.device, [size, this.ndim]);
   }
 
   /**
@@ -210,13 +210,15 @@ function sliceGroups(rows: Tensor, sorted: boolean): Groups {
 }
 
 /** Coordinates of the elements that are not zero, one after the other. */
-function nonzeroPlaces(x: Tensor): number[] {
-  const places: number[] = [];
-  if (numel(x.shape) === 0) return places;
-  const values = x.bool().data() as Uint8Array, rank = x.ndim;
-  const at = new Array<number>(rank).fill(0);
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] !== 0) { for (let d = 0; d < rank; d++) places.push(at[d]); }
+function nonzeroPlaces(x: Tensor): Int32Array {
+  const rank = x.ndim;
+  if (numel(x.shape) === 0) return new Int32Array(0);
+  const values = x.bool().data() as Uint8Array;
+  let count = 0;
+  for (let i = 0; i < values.length; i++) count += values[i];
+  const places = new Int32Array(count * rank), at = new Int32Array(rank);
+  for (let i = 0, next = 0; i < values.length; i++) {
+    if (values[i] !== 0) { for (let d = 0; d < rank; d++) places[next++] = at[d]; }
     for (let d = rank - 1; d >= 0; d--) {
       if (++at[d] < x.shape[d]) break;
       at[d] = 0;

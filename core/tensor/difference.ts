@@ -94,6 +94,7 @@ export abstract class DifferenceTensor extends ScanTensor {
     const { areas, dim } = this.areas(options);
     return areas.cumsum(dim);
   }
+  /** Areas between neighbours, and the dimension counted from the end. */
   private areas(options: TrapezoidOptions): { areas: Tensor; dim: number } {
     const { x, dx = 1, dim = -1 } = options;
     const d = normalizeDim(dim, this.ndim, "integrate"), size = this.shape[d];

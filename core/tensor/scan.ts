@@ -77,6 +77,7 @@ export abstract class ScanTensor extends StatisticsTensor {
   cummin(dim: number): Extremes {
     return this.runningExtreme("argmin", dim);
   }
+  /** Places of running extremes, and the values there. */
   private runningExtreme(op: "argmax" | "argmin", dim: number): Extremes {
     const { rows, back } = rowsOf(this.self, dim, op);
     const places = scanned(op, rows, "int32");

@@ -19,10 +19,11 @@ export interface QuantileOptions {
   readonly interpolation?: Interpolation;
 }
 
-/** Places that sort rows, int32. int64 travels as float64, which holds whole numbers up to 2^53. */
-function order(rows: Tensor, descending: boolean): Tensor {
+/** The first `count` (or all) places that sort rows, int32. int64 travels as float64, which holds whole numbers up to 2^53. */
+function order(rows: Tensor, descending: boolean, count?: number): Tensor {
   const exact = rows.dtype === "int64" ? rows.to("float64") : rows;
-  return routine("argsort", { descending }, [exact], rows.shape, "int32");
+  const shape = count === undefined ? rows.shape : [...rows.shape.slice(0, -1), count];
+  return routine("argsort", { descending }, [exact], shape, "int32");
 }
 
 /** Values at the places of rows, and the places, turned back; one place a row loses the dimension unless it is kept. */
@@ -64,7 +65,7 @@ export abstract class SortingTensor extends CountingTensor {
         `Cannot take the top ${k} of ${shapeText(this.shape)} at dim ${dim}: it has ${size}`,
       );
     }
-    return taken(r, order(r.rows, largest).slice(-1, 0, k));
+    return taken(r, order(r.rows, largest, k));
   }
   /**
    * The `k`-th smallest element along a dimension (1 is the smallest), and where it was.
@@ -78,7 +79,7 @@ export abstract class SortingTensor extends CountingTensor {
         `Cannot take value number ${k} of ${shapeText(this.shape)} at dim ${dim}: it has ${size}`,
       );
     }
-    return taken(r, order(r.rows, false).slice(-1, k - 1, k), keepdim);
+    return taken(r, order(r.rows, false, k).slice(-1, k - 1, k), keepdim);
   }
 
   /** The lower of the two middle elements of all; NaN wins; a gradient is shared among equals. */
@@ -117,6 +118,7 @@ export abstract class SortingTensor extends CountingTensor {
     const nans = r.rows.isnan().sum(-1, true, { dtype: "int32" });
     return taken(r, order(r.rows, false).gather(-1, rank(nans, size)), keepdim);
   }
+  /** A middle of all elements, whose gradient is shared among equals. */
   private middleOfAll(middle: (flat: Tensor) => Tensor): Tensor {
     const x = this.self, flat = x.detach().reshape(this.numel);
     if (this.numel === 0) return middle(flat);
@@ -160,6 +162,7 @@ export abstract class SortingTensor extends CountingTensor {
   nanquantile(q: number | Tensor, dim?: number, options: QuantileOptions = {}): Tensor {
     return this.quantiles(q, dim, options, true);
   }
+  /** Quantiles of rows, with or without NaN. */
   private quantiles(
     q: number | Tensor,
     dim: number | undefined,

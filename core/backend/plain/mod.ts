@@ -38,7 +38,6 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   poolScatter,
   scan,
   recurrence,
-  recurrence,
   argsort,
   search,
   scatterReduce,
