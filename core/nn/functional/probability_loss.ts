@@ -101,10 +101,10 @@ export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {})
   return loss.sum().div(input.ndim === 0 ? 1 : input.shape[0]);
 }
 
-/** `t * log(t)`, 0 where `t` is 0. */
+/** `t * log(t)`, 0 with slope 0 where `t` is 0. */
 function entropy(t: Tensor): Tensor {
-  const isZero = t.eq(0);
-  return isZero.where(0, t.mul(isZero.where(1, t).log()));
+  const safe = t.eq(0).where(1, t);
+  return safe.xlogy(safe);
 }
 
 /** Options of {@linkcode gaussianNllLoss}. */
