@@ -100,8 +100,8 @@ function drop(x: Tensor, options: DropoutOptions, shape: readonly number[]): Ten
   return x.mul(kept).mul(1 / (1 - p));
 }
 
-// -scale * alpha of SELU: what its outputs approach for inputs far below 0.
-const seluLimit = -1.7580993408473766;
+// scale * alpha of SELU: its outputs approach minus this for inputs far below 0.
+const seluLimit = 1.7580993408473766;
 
 function alphaDrop(x: Tensor, options: AlphaDropoutOptions, shape: readonly number[]): Tensor {
   const { p = 0.5, training = false } = options;
@@ -110,7 +110,7 @@ function alphaDrop(x: Tensor, options: AlphaDropoutOptions, shape: readonly numb
   if (p === 1) return x.mul(zerosLike(x));
   const kept = bernoulli(1 - p, shape, { dtype: x.dtype, device: x.device });
   const scale = 1 / Math.sqrt((seluLimit * seluLimit * p + 1) * (1 - p));
-  const shift = kept.sub(1).mul(-seluLimit).add(seluLimit * p).mul(scale);
+  const shift = kept.add(p - 1).mul(seluLimit * scale);
   return x.mul(kept.mul(scale)).add(shift);
 }
 
