@@ -1,8 +1,8 @@
 /** Adam, with weight decay as part of the gradient or apart from it. */
 import type { Tensor } from "../tensor/mod.ts";
-import { notNegative, Optimizer, unitPair } from "./optimizer.ts";
-import type { OptimizerOptions, ParamGroup, Params } from "./param_group.ts";
-import { StepCount } from "./step_count.ts";
+import { betaPower, CountedOptimizer, decayFactor, type Scalars } from "./counted.ts";
+import { notNegative, type ParamState, unitPair } from "./optimizer.ts";
+import { oneMinus, type OptimizerOptions, type ParamGroup, type Params } from "./param_group.ts";
 
 /** Options of {@linkcode Adam} and {@linkcode AdamW}. */
 export interface AdamOptions extends OptimizerOptions {
@@ -17,10 +17,9 @@ export interface AdamOptions extends OptimizerOptions {
 }
 
 /** What {@linkcode Adam} and {@linkcode AdamW} share. */
-export abstract class AdamBase extends Optimizer<AdamOptions> {
+export abstract class AdamBase extends CountedOptimizer<AdamOptions> {
   /** Whether the weight decay shrinks the parameter instead of entering the gradient. */
   protected abstract readonly isDecoupled: boolean;
-  readonly #counts: Map<Tensor, StepCount> = new Map();
 
   /** `decay` is the weight decay when none is given. */
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions>, decay: number) {
@@ -33,81 +32,53 @@ export abstract class AdamBase extends Optimizer<AdamOptions> {
     });
   }
 
-  /** The changes of one step. */
-  protected override update(group: ParamGroup<AdamOptions>, params: readonly Tensor[]): Tensor[] {
-    const { betas: [beta1, beta2], eps, weightDecay, amsgrad } = group.options;
-    const changed: Tensor[] = [];
-    for (const [count, members] of this.#countsOf(params)) {
-      const { scalars, changed: counted } = count.next(group.lrTensor, group.options);
-      changed.push(...counted);
-      for (const p of members) {
-        const state = this.stateOf(p), { stepSize, inverseRoot, decay } = scalars;
-        const mean = state.expAvg ??= this.newState(p),
-          square = state.expAvgSq ??= this.newState(p);
-        const cast = (t: Tensor) => t.to(p.dtype);
-        let g = this.gradientOf(p, group), from: Tensor = p;
-        if (weightDecay !== 0 && this.isDecoupled) from = p.mul(cast(decay));
-        else if (weightDecay !== 0) g = g.add(p.mul(weightDecay));
-        const nextMean = mean.add(g.sub(mean).mul(1 - beta1));
-        const nextSquare = square.mul(beta2).add(g.mul(g).mul(1 - beta2));
-        let largest = nextSquare;
-        if (amsgrad) {
-          const highest = state.maxExpAvgSq ??= this.newState(p);
-          largest = highest.maximum(nextSquare);
-          changed.push(highest.assign(largest));
-        }
-        const root = largest.sqrt().mul(cast(inverseRoot)).add(eps);
-        const next = from.sub(nextMean.div(root).mul(cast(stepSize)));
-        changed.push(mean.assign(nextMean), square.assign(nextSquare), p.assign(next));
-      }
+  /** `lr / (1 - beta1^t)`, `1 / sqrt(1 - beta2^t)` and `1 - lr * weightDecay`. */
+  protected override scalars(group: ParamGroup<AdamOptions>, t: Tensor, lr: Tensor): Scalars {
+    return {
+      stepSize: lr.div(betaPower(group, 0, t).neg().add(1)),
+      inverseRoot: betaPower(group, 1, t).neg().add(1).rsqrt(),
+      ...(this.isDecoupled && !group.isZero("weightDecay") && { decay: decayFactor(group, lr) }),
+    };
+  }
+
+  /** The change of one parameter. */
+  protected override change(
+    p: Tensor,
+    group: ParamGroup<AdamOptions>,
+    state: ParamState,
+    { stepSize, inverseRoot, decay }: Scalars,
+  ): Tensor[] {
+    const { moments: [nextMean, nextSquare], changed } = nextMoments(
+      this.isDecoupled ? this.gradientOf(p, group) : this.decayedGradient(p, group),
+      group,
+      state.expAvg ??= this.newState(p),
+      state.expAvgSq ??= this.newState(p),
+    );
+    const from = this.isDecoupled && !group.isZero("weightDecay") ? p.mul(decay) : p;
+    let largest = nextSquare;
+    if (group.options.amsgrad) {
+      const highest = state.maxExpAvgSq ??= this.newState(p);
+      largest = highest.maximum(nextSquare);
+      changed.push(highest.assign(largest));
     }
+    const root = largest.sqrt().mul(inverseRoot).add(group.value("eps", p.dtype));
+    changed.push(p.assign(from.sub(nextMean.div(root).mul(stepSize))));
     return changed;
   }
+}
 
-  /** The parameters by their step counts. Those that now step without others that they used to step with get a count of their own. */
-  #countsOf(params: readonly Tensor[]): Map<StepCount, Tensor[]> {
-    const found = new Map<StepCount, Tensor[]>();
-    let fresh: StepCount | undefined;
-    for (const p of params) {
-      const count = this.#counts.get(p) ?? (fresh ??= new StepCount(p.device));
-      this.#counts.set(p, count);
-      const members = found.get(count);
-      if (members === undefined) found.set(count, [p]);
-      else members.push(p);
-    }
-    for (const [count, members] of [...found]) {
-      const isWhole = [...this.#counts.values()].filter((c) =>
-        c === count
-      ).length === members.length;
-      if (!isWhole) {
-        const own = count.split();
-        found.delete(count);
-        found.set(own, members);
-        for (const p of members) this.#counts.set(p, own);
-      }
-    }
-    for (const [count, members] of found) {
-      for (const p of members) this.stateOf(p).step = count.step;
-    }
-    return found;
-  }
-
-  /** Counts steps on from the loaded state. */
-  protected override stateLoaded(): void {
-    this.#counts.clear();
-    for (const group of this.paramGroups) {
-      const byStep = new Map<number, StepCount>();
-      for (const p of group.params) {
-        const state = this.state.get(p);
-        if (state?.step === undefined) continue;
-        const steps = state.step.item();
-        let count = byStep.get(steps);
-        if (count === undefined) byStep.set(steps, count = new StepCount(p.device, state.step));
-        state.step = count.step;
-        this.#counts.set(p, count);
-      }
-    }
-  }
+/** The running averages of a gradient and its square after one more gradient, and their assignments. */
+export function nextMoments<O extends OptimizerOptions>(
+  g: Tensor,
+  group: ParamGroup<O>,
+  mean: Tensor,
+  square: Tensor,
+): { moments: [mean: Tensor, square: Tensor]; changed: Tensor[] } {
+  const [beta1, beta2] = [0, 1].map((i) => group.value("betas", g.dtype, i));
+  const nextMean = mean.add(g.sub(mean).mul(oneMinus(beta1)));
+  const nextSquare = square.mul(beta2).add(g.mul(g).mul(oneMinus(beta2)));
+  const changed = [mean.assign(nextMean), square.assign(nextSquare)];
+  return { moments: [nextMean, nextSquare], changed };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The base of optimizers. */
-import { isFloat } from "../dtype.ts";
-import { keep, noGrad, realize, Tensor, zeros } from "../tensor/mod.ts";
+import { type DType, isFloat } from "../dtype.ts";
+import type { Shape } from "../shape.ts";
+import { full, keep, noGrad, realize, Tensor } from "../tensor/mod.ts";
 import {
   type OptimizerOptions,
   ParamGroup,
@@ -12,11 +13,21 @@ import { camel, type OptimizerStateDict, type OptionValue, snake } from "./state
 /** State of one parameter: tensors by name. */
 export type ParamState = Record<string, Tensor>;
 
+/** Shape and dtype that a remembered tensor has. */
+export interface StateForm {
+  /** Sizes. */
+  readonly shape: Shape;
+  /** Element type. */
+  readonly dtype: DType;
+}
+
 /** Checks of one option: whether a value is allowed, and what is. */
 export type OptionCheck = readonly [isValid: (value: never) => boolean, wanted: string];
 
 /** A check that numbers are not negative. */
 export const notNegative: OptionCheck = [(x: number) => x >= 0, "at least 0"];
+/** A check that a number is a share. */
+export const share: OptionCheck = [(x: number) => x >= 0 && x <= 1, "from 0 to 1"];
 /** A check that a pair of numbers lies in [0, 1). */
 export const unitPair: OptionCheck = [
   (x: readonly number[]) => x.length === 2 && x.every((b) => b >= 0 && b < 1),
@@ -121,8 +132,14 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
    */
   protected abstract update(group: ParamGroup<O>, params: readonly Tensor[]): Tensor[];
 
-  /** Changes every parameter that has a gradient. Gradients and new values are computed in one plan. */
-  step(): void {
+  /**
+   * Changes every parameter that has a gradient. Gradients and new values are computed in one plan.
+   *
+   * @param closure Computes the loss and its gradients, called first when given
+   * @returns What the closure returned
+   */
+  step(closure?: () => Tensor): Tensor | undefined {
+    const loss = closure?.();
     noGrad(() => {
       const changed: Tensor[] = [];
       for (const group of this.paramGroups) {
@@ -132,6 +149,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
       }
       realize(...changed);
     });
+    return loss;
   }
 
   /** Forgets the gradients, or makes them zero. */
@@ -156,9 +174,23 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
     return state;
   }
 
-  /** A kept tensor of zeros like `p`. */
-  protected newState(p: Tensor): Tensor {
-    return keep(zeros(p.shape, { dtype: p.dtype, device: p.device }).realize());
+  /** The gradient with the weight decay in it, as L2 regularisation gives it. */
+  protected decayedGradient(p: Tensor, group: ParamGroup<O>): Tensor {
+    const g = this.gradientOf(p, group);
+    if (group.isZero("weightDecay")) return g;
+    return g.add(p.mul(group.value("weightDecay", p.dtype)));
+  }
+
+  /** A kept tensor of one value, by default of zeros like `p`. */
+  protected newState(p: Tensor, value: number = 0, shape: Shape = p.shape): Tensor {
+    return keep(full(shape, value, { dtype: p.dtype, device: p.device }).realize());
+  }
+
+  /** What a tensor of the state looks like: like the parameter, the step count apart. */
+  protected stateForm(p: Tensor, key: string): StateForm {
+    return key === "step"
+      ? { shape: [], dtype: "float32" }
+      : { shape: p.shape, dtype: p.dtype };
   }
 
   /** State in PyTorch's layout. Tensors are the optimizer's own, not copies. */
@@ -219,10 +251,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
     this.state.clear();
     for (const [p, own] of loaded) this.state.set(p, own);
     groups.forEach((g, i) => {
-      const { lr, ...rest } = options[i];
-      paramGroups[i].lr = lr;
+      paramGroups[i].replace(options[i]);
       paramGroups[i].initialLr = g.initial_lr as number | undefined;
-      paramGroups[i].options = rest;
     });
     this.stateLoaded();
   }
@@ -230,16 +260,18 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
   #copyState(p: Tensor, id: string, tensors: Readonly<Record<string, Tensor>>): ParamState {
     const own: ParamState = {};
     for (const [key, t] of Object.entries(tensors)) {
-      if (t.ndim > 0 && `${t.shape}` !== `${p.shape}`) {
+      const { shape, dtype } = this.stateForm(p, camel(key));
+      if (`${t.shape}` !== `${shape}`) {
+        const wanted = shape === p.shape ? "the parameter" : "and it must be";
         throw new TypeError(
-          `Cannot load the state: ${key} of parameter ${id} is [${
-            t.shape.join(", ")
-          }], the parameter [${p.shape.join(", ")}]`,
+          `Cannot load the state: ${key} of parameter ${id} is [${t.shape.join(", ")}], ${wanted} [${
+            shape.join(", ")
+          }]`,
         );
       }
-      const dtype = t.ndim > 0 ? p.dtype : "float32";
+      const { device } = p;
       own[camel(key)] = noGrad(() =>
-        keep(zeros(t.shape, { dtype, device: p.device }).realize().copy_(t.to(dtype)).realize())
+        keep(full(shape, 0, { dtype, device }).realize().copy_(t.to(device).to(dtype)).realize())
       );
     }
     return own;

@@ -1,7 +1,7 @@
 /** Stochastic gradient descent. */
 import type { Tensor } from "../tensor/mod.ts";
 import { notNegative, Optimizer } from "./optimizer.ts";
-import type { OptimizerOptions, ParamGroup, Params } from "./param_group.ts";
+import { oneMinus, type OptimizerOptions, type ParamGroup, type Params } from "./param_group.ts";
 
 /** Options of {@linkcode SGD}. */
 export interface SGDOptions extends OptimizerOptions {
@@ -54,23 +54,21 @@ export class SGD extends Optimizer<SGDOptions> {
 
   /** The changes of one step. */
   protected override update(group: ParamGroup<SGDOptions>, params: readonly Tensor[]): Tensor[] {
-    const { momentum, dampening, weightDecay, nesterov } = group.options;
-    const changed: Tensor[] = [];
+    const { nesterov } = group.options, changed: Tensor[] = [];
     for (const p of params) {
-      const lr = group.lrTensor.to(p.dtype);
-      let d = this.gradientOf(p, group);
-      if (weightDecay !== 0) d = d.add(p.mul(weightDecay));
-      if (momentum !== 0) {
+      let d = this.decayedGradient(p, group);
+      if (!group.isZero("momentum")) {
         const state = this.stateOf(p), isFirst = state.momentumBuffer === undefined;
         const buffer = state.momentumBuffer ??= this.newState(p);
+        const momentum = group.value("momentum", p.dtype);
         // The first buffer is the undamped gradient. Without dampening the general form gives that too, and needs one plan only.
-        const next = isFirst && dampening !== 0
+        const next = isFirst && !group.isZero("dampening")
           ? d
-          : buffer.mul(momentum).add(d.mul(1 - dampening));
+          : buffer.mul(momentum).add(d.mul(oneMinus(group.value("dampening", p.dtype))));
         d = nesterov ? d.add(next.mul(momentum)) : next;
         changed.push(buffer.assign(next));
       }
-      changed.push(p.assign(p.sub(d.mul(lr))));
+      changed.push(p.assign(p.sub(d.mul(group.lrTensor.to(p.dtype)))));
     }
     return changed;
   }

@@ -2,7 +2,7 @@
 import type { Tensor } from "../tensor/mod.ts";
 
 /** Value of an option in a state. */
-export type OptionValue = number | boolean | string | null | readonly number[];
+export type OptionValue = number | boolean | string | null | readonly (number | null)[];
 
 /** State of an optimizer in PyTorch's layout and spelling. */
 export interface OptimizerStateDict {
