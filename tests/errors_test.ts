@@ -147,7 +147,7 @@ const rows: Readonly<Record<string, readonly Row[]>> = {
     [() => m().sum(-3), RangeError, "Cannot sum at dim -3: the tensor has 2 dimensions"],
     [() => m().sum(0.5), RangeError, "Cannot sum at dim 0.5: the tensor has 2 dimensions"],
     [() => m().sum([0, -2]), RangeError, "Cannot sum over dims [0, 0]: a dim is named twice"],
-    [() => tensor(1).sum(0), RangeError, "Cannot sum at dim 0: the tensor has 0 dimensions"],
+    [() => tensor(1).sum(1), RangeError, "Cannot sum at dim 1: the tensor has 1 dimension"],
     [
       () => v().transpose(0, 1),
       RangeError,
