@@ -110,3 +110,4 @@ export {
 export { localResponseNorm, type LocalResponseNormOptions } from "./local_response_norm.ts";
 export { syncBatchNorm, type SyncBatchNormFunctionOptions } from "./sync_norm.ts";
 export { celu, elu, leakyRelu, prelu, relu, rrelu, type RreluOptions, selu } from "./rectifier.ts";
+export { pad, type PadMode, type PadOptions } from "./pad.ts";
