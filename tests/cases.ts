@@ -251,7 +251,7 @@ const composites: readonly Case[] = [
   ...reduction("amin", (x, d, k) => x.amin(d, k), (r) => Math.min(...r), { empty: false }),
   ...reduction("any", (x, d, k) => x.any(d, k), (r) => truth(r.some((v) => v !== 0)), bools1()),
   ...reduction("all", (x, d, k) => x.all(d, k), (r) => truth(r.every((v) => v !== 0)), bools1()),
-  ...reduction("norm", (x, d, k) => x.norm(d, k), (r) => Math.sqrt(sum(r.map((v) => v * v))), {
+  ...reduction("norm", (x, d, k) => x.norm(2, d, k), (r) => Math.sqrt(sum(r.map((v) => v * v))), {
     empty: false,
   }),
   ...reduction("logsumexp", (x, d, k) => x.logsumexp(d, k), logsumexp, { empty: false }),
