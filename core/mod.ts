@@ -32,6 +32,13 @@ export type { Affine, View } from "./shape.ts";
 export { env } from "./env.ts";
 /** Window functions of signals. */
 export * as signal from "./signal/mod.ts";
+/** Linear algebra: PyTorch's `torch.linalg`. */
+export * as linalg from "./linalg/mod.ts";
+export { einsum } from "./linalg/einsum.ts";
+export { type ContractedDims, tensordot } from "./linalg/tensordot.ts";
+export { luUnpack } from "./linalg/lu.ts";
+export { type LowRankOptions, pcaLowrank, svdLowrank } from "./linalg/low_rank.ts";
+export type { LuFactors } from "./linalg/mod.ts";
 /** Modules, losses and their functions. */
 export * as nn from "./nn/mod.ts";
 /** Optimizers. */

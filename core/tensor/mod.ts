@@ -87,7 +87,7 @@ export { type Index, IndexedTensor, type SliceIndex } from "./indexed.ts";
 export { type FillOptions, FillTensor } from "./fill.ts";
 export type { ScatterReduction } from "./scatter.ts";
 export { WriteTensor } from "./write.ts";
-export { ProductsTensor } from "./products.ts";
+export { ProductsTensor, type ScaledSumOptions } from "./products.ts";
 export { DecomposeTensor } from "./decompose.ts";
 export { TensorBase } from "./base.ts";
 export type { Shape } from "../shape.ts";
