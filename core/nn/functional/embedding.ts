@@ -60,7 +60,9 @@ function limitRows(flat: Tensor, weight: Tensor, maxNorm: number, normType: numb
     const table = weight.detach(), norm = pNorm(table, normType, [1], true);
     const isUsed = occurrences(flat, weight).gt(0).unsqueeze(-1);
     const isLong = isUsed.logicalAnd(norm.gt(maxNorm));
-    weight.assign(where(isLong, table.mul(norm.add(1e-7).reciprocal().mul(maxNorm)), table));
+    const shorter = table.mul(norm.add(1e-7).reciprocal().mul(maxNorm));
+    // Computed now: rows that were looked up before must not be described from the old table.
+    weight.assign(where(isLong, shorter, table)).realize();
   });
 }
 
