@@ -172,3 +172,9 @@ export {
   ZeroPad2d,
   ZeroPad3d,
 } from "./padding.ts";
+export {
+  Upsample,
+  type UpsampleOptions,
+  UpsamplingBilinear2d,
+  UpsamplingNearest2d,
+} from "./upsample.ts";

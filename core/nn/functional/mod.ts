@@ -111,3 +111,4 @@ export { localResponseNorm, type LocalResponseNormOptions } from "./local_respon
 export { syncBatchNorm, type SyncBatchNormFunctionOptions } from "./sync_norm.ts";
 export { celu, elu, leakyRelu, prelu, relu, rrelu, type RreluOptions, selu } from "./rectifier.ts";
 export { pad, type PadMode, type PadOptions } from "./pad.ts";
+export { interpolate, type InterpolateMode, type InterpolateOptions } from "./interpolate.ts";

@@ -13,6 +13,7 @@ import { normalization, normalizationReasons } from "./normalization.ts";
 import { losses, lossesReasons } from "./losses.ts";
 import { activations, activationsReasons } from "./activations.ts";
 import { attention, attentionReasons } from "./attention.ts";
+import { vision, visionReasons } from "./vision.ts";
 
 /** Joins tables; a name in two of them is an error. */
 function joined<T>(tables: readonly Readonly<Record<string, T>>[]): Record<string, T> {
@@ -41,6 +42,7 @@ export const adapters: Adapters = joined([
   losses,
   activations,
   attention,
+  vision,
 ]);
 
 /** Names left out on purpose, and why. */
@@ -58,4 +60,5 @@ export const reasons: Record<string, string> = joined([
   lossesReasons,
   activationsReasons,
   attentionReasons,
+  visionReasons,
 ]);
