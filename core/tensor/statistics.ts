@@ -78,6 +78,7 @@ export abstract class StatisticsTensor extends SpecialTensor {
   }
   /**
    * Norm over all elements or some dimensions: a {@linkcode StatisticsTensor.vectorNorm}; `"fro"` is the Euclidean one.
+   * Norms of matrices are in `linalg`.
    * @throws {TypeError} When the dtype is no float
    */
   norm(

@@ -1,5 +1,13 @@
 /** Reductions, statistics, scans and distances. */
-import { cdist, type DType, masked, nn, segmentReduce, type Tensor } from "@pta/accelerated";
+import {
+  cdist,
+  type DType,
+  linalg,
+  masked,
+  nn,
+  segmentReduce,
+  type Tensor,
+} from "@pta/accelerated";
 import {
   type Adapter,
   type Adapters,
@@ -113,8 +121,11 @@ export const reductions: Adapters = {
     return [std, mean];
   }),
   norm: (s) => {
-    const p = argument(s, 0, "p") as number | "fro" | undefined;
-    return tensorOf(s.input).norm(p, dimsOf(argument(s, 1, "dim")), keepdim(s, 2), options(s));
+    const p = argument(s, 0, "p") as number | "fro" | "nuc" | undefined, d = argument(s, 1, "dim");
+    // Norms of matrices by singular values live in linalg alone.
+    return p === "nuc"
+      ? linalg.matrixNorm(tensorOf(s.input), p, d == null ? undefined : numbersOf(d), keepdim(s, 2))
+      : tensorOf(s.input).norm(p, dimsOf(d), keepdim(s, 2), options(s));
   },
   "linalg.vector_norm": (s) =>
     tensorOf(s.input).vectorNorm(
