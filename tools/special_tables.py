@@ -158,8 +158,8 @@ for order in (0, 1):
         (f"k{order}Outer", f"sqrt(x) exp(x) K{order}(x) of 1 / x, x >= 2", outer_k(order), mp.mpf(10) ** -6, mp.mpf(1) / 2, 6, 6, True),
     ]
 ROWS += [
-    ("airyMiddle", "Ai(x), -3 <= x <= 2", mp.airyai, -3, 2, 20, 0, False),
-    ("airyPositive", "2 sqrt(pi) x^(1/4) exp(zeta) Ai(x) of 1 / zeta, x >= 2", airy_positive, mp.mpf(10) ** -5, 1 / (third * mp.mpf(2) ** 1.5), 5, 5, True),
+    ("airyMiddle", "Ai(x), -3 <= x <= 1.5", mp.airyai, -3, mp.mpf("1.5"), 20, 0, False),
+    ("airyPositive", "2 sqrt(pi) x^(1/4) exp(zeta) Ai(x) of 1 / zeta, x >= 1.5", airy_positive, mp.mpf(10) ** -5, 1 / (third * mp.mpf("1.5") ** 1.5), 5, 5, True),
     ("airyF", "amplitude of the cosine in Ai(-x), of 1 / zeta^2, x >= 3", airy_negative("f"), TINY, (third * mp.mpf(3) ** 1.5) ** -2, 4, 4, True),
     ("airyG", "amplitude of the sine times zeta, of 1 / zeta^2, x >= 3", airy_negative("g"), TINY, (third * mp.mpf(3) ** 1.5) ** -2, 5, 5, True),
 ]

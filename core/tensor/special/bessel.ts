@@ -102,9 +102,9 @@ export function besselK(x: Tensor, order: Order, isScaled: boolean): Tensor {
   return x.eq(0).where(Infinity, x.lt(0).where(NaN, value));
 }
 
-/** Airy's function Ai: a polynomial in [-3, 2], 10.4.59 above and 10.4.60 below. Each part sees only arguments of its own, so that its gradient is finite. */
+/** Airy's function Ai: a polynomial in [-3, 1.5], 10.4.59 above and 10.4.60 below. Each part sees only arguments of its own, so that its gradient is finite. */
 export function airyAi(x: Tensor): Tensor {
-  const above = x.gt(2), below = x.lt(-3);
+  const above = x.gt(1.5), below = x.lt(-3);
   const middle = ratio(above.logicalOr(below).where(0, x), t.airyMiddle);
   const size = above.where(x, below.where(x.neg(), 4));
   const quarter = size.sqrt().sqrt(), zeta = size.mul(size.sqrt()).mul(2 / 3);

@@ -5,6 +5,8 @@ import { legendreNodes, legendreWeights } from "./tables.ts";
 
 /** Bernoulli's numbers B2, B4, ... B16. */
 const bernoulli = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510];
+/** Stirling's series in odd powers of 1 / x, highest first. */
+const stirlingTerms = bernoulli.map((b, i) => b / ((2 * i + 2) * (2 * i + 1))).reverse();
 // Arguments below this are shifted up by it, where eight terms of the asymptotic series are exact to rounding.
 const SHIFT = 7;
 
@@ -27,13 +29,13 @@ export function lgamma(x: Tensor): Tensor {
   let product = y;
   for (let k = 1; k < SHIFT; k++) product = product.mul(y.add(k));
   const inverse = z.reciprocal();
-  const terms = bernoulli.map((b, i) => b / ((2 * i + 2) * (2 * i + 1))).reverse();
-  const series = polynomial(inverse.mul(inverse), terms).mul(inverse);
+  const series = polynomial(inverse.mul(inverse), stirlingTerms).mul(inverse);
   const stirling = z.sub(0.5).mul(z.log().sub(1)).add(series).add(Math.log(2 * Math.PI) / 2 - 0.5);
   const direct = small.where(stirling.sub(product.log()), stirling);
   const sine = offWhole(x).mul(Math.PI).sin().abs();
   const value = reflected.where(sine.div(Math.PI).log().neg().sub(direct), direct);
-  return x.abs().eq(Infinity).where(Infinity, value);
+  const zero = x.eq(1).logicalOr(x.eq(2));
+  return x.abs().eq(Infinity).where(Infinity, zero.where(0, value));
 }
 
 /** Derivative of `log |Gamma(x)|`: 6.3.18, shifted (6.3.6) and reflected (6.3.7). NaN at negative whole numbers. */
@@ -94,23 +96,25 @@ export function polygamma(n: number, x: Tensor): Tensor {
   const size = wholeZeta(n + 1, y).mul(factorial);
   const turned = polynomial(cotangent(x), cotangentDerivative(n)).mul(Math.PI ** (n + 1));
   const value = reflected.where(size.neg().sub(turned), size.mul(sign));
-  return isPole(x).where(sign * Infinity, value);
+  return isPole(x).where(sign * Infinity, x.eq(Infinity).where(0, value));
 }
 
 /** Hurwitz's zeta function (Olver, 8.1.2): 32 terms and a remainder. NaN for s < 1, for q < 0 with a fractional s, and for q < -23. */
 export function zeta(s: Tensor, q: Tensor): Tensor {
   const head = 32;
-  const power = s.neg();
-  const direct = q.unsqueeze(-1).add(counts(head, q.device)).pow(power.unsqueeze(-1)).sum(-1);
+  const terms = q.unsqueeze(-1).add(counts(head, q.device));
+  const direct = terms.pow(s.neg().unsqueeze(-1)).sum(-1);
+  // Nothing of the remainder is left for larger exponents, but infinities would cancel in it.
+  const t = s.minimum(1e4);
   const z = q.add(head), inverse = z.reciprocal(), square = inverse.mul(inverse);
-  let rising = s.mul(inverse), factorial = 2;
-  let rest = z.div(s.sub(1)).add(0.5);
+  let rising = t.mul(inverse), factorial = 2;
+  let rest = z.div(t.sub(1)).add(0.5);
   bernoulli.slice(0, 6).forEach((b, i) => {
     rest = rest.add(rising.mul(b / factorial));
-    rising = rising.mul(s.add(2 * i + 1)).mul(s.add(2 * i + 2)).mul(square);
+    rising = rising.mul(t.add(2 * i + 1)).mul(t.add(2 * i + 2)).mul(square);
     factorial *= (2 * i + 3) * (2 * i + 4);
   });
-  const value = isPole(q).where(Infinity, direct.add(rest.mul(z.pow(power))));
+  const value = isPole(q).where(Infinity, direct.add(rest.mul(z.pow(t.neg()))));
   const out = q.lt(-23).logicalAnd(isPole(q).logicalNot()).logicalOr(s.lt(1)).where(NaN, value);
   return s.eq(1).where(Infinity, out);
 }
@@ -144,8 +148,18 @@ function incomplete(a: Tensor, x: Tensor): { lower: Tensor; value: Tensor } {
   const integral = integrand.mul(row(weights, a.device)).sum(-1).mul(reach);
   // The sum of x^k / ((a + 1) ... (a + k)): two terms and the integral.
   const series = integral.mul(x).add(1).mul(x).div(a.add(1)).add(1);
-  const power = a.mul(x.log()).sub(x).sub(lgamma(a.add(1))).exp();
-  return { lower, value: power.mul(lower.where(series, integral.mul(a))) };
+  return { lower, value: densityAt(a, x).mul(lower.where(series, integral.mul(a))) };
+}
+
+/** `x^a exp(-x) / Gamma(a + 1)`; for a large `a` from the distance of x to a (Stirling's series taken apart), since the plain logarithms cancel. */
+function densityAt(a: Tensor, x: Tensor): Tensor {
+  const large = a.gt(30), inverse = large.where(a, 30).reciprocal();
+  const terms = stirlingTerms.slice(-5);
+  const series = polynomial(inverse.mul(inverse), terms).mul(inverse);
+  const off = x.sub(a).mul(inverse);
+  const far = off.log1p().sub(off).mul(a).sub(a.mul(2 * Math.PI).log().mul(0.5)).sub(series);
+  const near = a.mul(x.log()).sub(x).sub(lgamma(a.add(1)));
+  return large.where(far, near).exp();
 }
 
 /** P(a, x) (`upper` false) or Q(a, x) = 1 - P(a, x), the regularised incomplete gamma functions. */
@@ -153,9 +167,10 @@ export function incompleteGamma(a: Tensor, x: Tensor, upper: boolean): Tensor {
   const usual = a.gt(0).logicalAnd(x.gt(0)).logicalAnd(a.lt(Infinity)).logicalAnd(x.lt(Infinity));
   const parts = incomplete(usual.where(a, 1), usual.where(x, 1));
   const rest = parts.value.neg().add(1);
-  const direct = upper
-    ? parts.lower.where(rest, parts.value)
-    : parts.lower.where(parts.value, rest);
+  const exact = upper ? parts.lower.where(rest, parts.value) : parts.lower.where(parts.value, rest);
+  // Above 1e15 the sums lose their digits; there the distribution is normal to 3e-8.
+  const normal = x.sub(a).div(a.mul(2).sqrt()).erf().mul(upper ? -0.5 : 0.5).add(0.5);
+  const direct = a.gt(1e15).where(normal, exact);
   const [none, all] = upper ? [1, 0] : [0, 1];
   // What is left: a = 0 gives P = 1, x = 0 gives P = 0, the infinite ones likewise; both at once, negative ones and NaN give NaN.
   const degenerate = a.eq(0).logicalOr(x.eq(Infinity)), empty = x.eq(0).logicalOr(a.eq(Infinity));
