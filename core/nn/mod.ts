@@ -178,3 +178,19 @@ export {
   UpsamplingBilinear2d,
   UpsamplingNearest2d,
 } from "./upsample.ts";
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  ConvTranspose3d,
+} from "./conv.ts";
+export {
+  Conv,
+  ConvBase,
+  type ConvOptions,
+  ConvTranspose,
+  type ConvTransposeModuleOptions,
+  type PaddingMode,
+} from "./conv_base.ts";

@@ -112,3 +112,14 @@ export { syncBatchNorm, type SyncBatchNormFunctionOptions } from "./sync_norm.ts
 export { celu, elu, leakyRelu, prelu, relu, rrelu, type RreluOptions, selu } from "./rectifier.ts";
 export { pad, type PadMode, type PadOptions } from "./pad.ts";
 export { interpolate, type InterpolateMode, type InterpolateOptions } from "./interpolate.ts";
+export {
+  conv1d,
+  conv2d,
+  conv3d,
+  type ConvolutionOptions,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+  type ConvTransposeOptions,
+  type Sizes,
+} from "./convolution.ts";
