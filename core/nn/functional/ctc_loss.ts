@@ -23,7 +23,7 @@ const impossible = -1e30;
  * Minus the log likelihood of the targets under all alignments.
  *
  * As in PyTorch, the gradient takes `logProbs` for the result of a log-softmax: it is `exp(logProbs)` minus the share of the alignments that
- * pass through each class, and 0 beyond the length. Lengths given as tensors are read back; so are targets in one row, to lay them out.
+ * pass through each class, and 0 beyond the length. Lengths given as tensors are read back.
  * The recursion is unrolled over time, so each new T is planned anew: pad batches to few lengths.
  *
  * @param logProbs Log probabilities `[T, N, C]` or `[T, C]`
