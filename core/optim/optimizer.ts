@@ -188,9 +188,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
 
   /** What a tensor of the state looks like: like the parameter, the step count apart. */
   protected stateForm(p: Tensor, key: string): StateForm {
-    return key === "step"
-      ? { shape: [], dtype: "float32" }
-      : { shape: p.shape, dtype: p.dtype };
+    return key === "step" ? { shape: [], dtype: "float32" } : { shape: p.shape, dtype: p.dtype };
   }
 
   /** State in PyTorch's layout. Tensors are the optimizer's own, not copies. */
@@ -264,9 +262,9 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
       if (`${t.shape}` !== `${shape}`) {
         const wanted = shape === p.shape ? "the parameter" : "and it must be";
         throw new TypeError(
-          `Cannot load the state: ${key} of parameter ${id} is [${t.shape.join(", ")}], ${wanted} [${
-            shape.join(", ")
-          }]`,
+          `Cannot load the state: ${key} of parameter ${id} is [${
+            t.shape.join(", ")
+          }], ${wanted} [${shape.join(", ")}]`,
         );
       }
       const { device } = p;

@@ -18,8 +18,8 @@ export type ParamGroupInput<O extends OptimizerOptions> = Partial<O> & {
 /** What optimizers take as their first argument. */
 export type Params<O extends OptimizerOptions> = Iterable<Tensor> | Iterable<ParamGroupInput<O>>;
 
-/** Options of a group that are numbers or lists of numbers. */
-type Scheduled = number | readonly number[];
+/** A numeric option: a number, or a list of them such as `betas`. */
+export type ScheduledValue = number | readonly number[];
 
 /** Parameters with their options. */
 export class ParamGroup<O extends OptimizerOptions = OptimizerOptions> {
@@ -68,10 +68,10 @@ export class ParamGroup<O extends OptimizerOptions = OptimizerOptions> {
   }
 
   /** Value of an option: `lr`, a number, or a list of numbers such as `betas`; undefined when the optimizer has no such option. */
-  get(name: string): Scheduled | undefined {
+  get(name: string): ScheduledValue | undefined {
     if (name === "lr") return this.#lr;
     const value = (this.options as Readonly<Record<string, unknown>>)[name];
-    return typeof value === "number" || Array.isArray(value) ? value as Scheduled : undefined;
+    return typeof value === "number" || Array.isArray(value) ? value as ScheduledValue : undefined;
   }
 
   /**
@@ -96,7 +96,7 @@ export class ParamGroup<O extends OptimizerOptions = OptimizerOptions> {
    *
    * @throws {RangeError} When the group has no such numeric option, or the number of values differs
    */
-  set(name: string, value: Scheduled): void {
+  set(name: string, value: ScheduledValue): void {
     if (name === "lr") {
       this.lr = value as number;
       return;
