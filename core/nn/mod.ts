@@ -194,3 +194,31 @@ export {
   type ConvTransposeModuleOptions,
   type PaddingMode,
 } from "./conv_base.ts";
+export {
+  AvgPool1d,
+  AvgPool2d,
+  AvgPool3d,
+  LPPool1d,
+  LPPool2d,
+  LPPool3d,
+  MaxPool1d,
+  MaxPool2d,
+  MaxPool3d,
+  type MaxPoolModuleOptions,
+  Pool,
+} from "./pooling.ts";
+export {
+  AdaptiveAvgPool1d,
+  AdaptiveAvgPool2d,
+  AdaptiveAvgPool3d,
+  AdaptiveMaxPool1d,
+  AdaptiveMaxPool2d,
+  AdaptiveMaxPool3d,
+  type AdaptiveMaxPoolOptions,
+  AdaptivePool,
+  MaxUnpool1d,
+  MaxUnpool2d,
+  MaxUnpool3d,
+  type MaxUnpoolModuleOptions,
+} from "./adaptive_pooling.ts";
+export { ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold } from "./unfold.ts";

@@ -30,7 +30,7 @@ export interface ConvTransposeOptions extends Omit<ConvolutionOptions, "padding"
 const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 /**
- * A number for each of `count` dimensions.
+ * A number for each of `count` dimensions; a list of one stands for all.
  * @throws {TypeError} When there are more or fewer
  * @throws {RangeError} When one is not a whole number of at least `least`
  */
@@ -41,7 +41,8 @@ export function sizesOf(
   count: number,
   least: number,
 ): number[] {
-  const list = typeof value === "number" ? new Array<number>(count).fill(value) : [...value];
+  const one = typeof value === "number" ? value : value.length === 1 ? value[0] : undefined;
+  const list = one !== undefined ? new Array<number>(count).fill(one) : [...value as number[]];
   if (list.length !== count) {
     throw new TypeError(
       `Cannot apply ${what} with ${name} ${text(list)}: it must be a number or ${count} numbers`,
@@ -55,13 +56,13 @@ export function sizesOf(
   return list;
 }
 
-/** `[N, O, ...]` from `[N, C, ...]`; see `RoutineParams.convolution`. */
-function convolve(x: Tensor, w: Tensor, params: ConvolutionParams): Tensor {
-  const grid = params.stride.map((s, d) => {
-    const window = params.dilation[d] * (w.shape[d + 2] - 1) + 1;
-    return Math.floor((x.shape[d + 2] + 2 * params.padding[d] - window) / s) + 1;
-  });
-  const shape = [x.shape[0], w.shape[0], ...grid];
+/** `shape`, which is `[N, O, ...]`, from `[N, C, ...]`; see `RoutineParams.convolution`. */
+function convolve(
+  x: Tensor,
+  w: Tensor,
+  shape: readonly number[],
+  params: ConvolutionParams,
+): Tensor {
   return routine("convolution", params, [x, w], shape, x.dtype).withGradient([x, w], (g) => [
     x.requiresGrad ? spread(g, w, x.shape, params) : undefined,
     w.requiresGrad ? correlate(x, g, w.shape, params) : undefined,
@@ -71,7 +72,7 @@ function convolve(x: Tensor, w: Tensor, params: ConvolutionParams): Tensor {
 /** Gradient of the input of {@linkcode convolve}, which is the transposed convolution. */
 function spread(g: Tensor, w: Tensor, shape: readonly number[], params: ConvolutionParams): Tensor {
   return routine("convolutionInput", params, [g, w], shape, g.dtype).withGradient([g, w], (gg) => [
-    g.requiresGrad ? convolve(gg, w, params) : undefined,
+    g.requiresGrad ? convolve(gg, w, g.shape, params) : undefined,
     w.requiresGrad ? correlate(gg, g, w.shape, params) : undefined,
   ]);
 }
@@ -85,7 +86,7 @@ function correlate(
 ): Tensor {
   return routine("convolutionWeight", params, [x, g], shape, x.dtype).withGradient([x, g], (gg) => [
     x.requiresGrad ? spread(g, gg, x.shape, params) : undefined,
-    g.requiresGrad ? convolve(x, gg, params) : undefined,
+    g.requiresGrad ? convolve(x, gg, g.shape, params) : undefined,
   ]);
 }
 
@@ -166,7 +167,7 @@ function convolution(
       `Cannot apply ${what} with padding "${padding}": it must be numbers, "same" or "valid"`,
     );
   } else pads = sizesOf(what, "padding", padding, spatial, 0);
-  dilation.forEach((d, i) => {
+  const grid = dilation.map((d, i) => {
     const window = d * (weight.shape[i + 2] - 1) + 1, room = input.shape[i + 2] + 2 * pads[i];
     if (window > room) {
       throw new RangeError(
@@ -175,12 +176,11 @@ function convolution(
         } is smaller than the kernel ${window}`,
       );
     }
+    return Math.floor((room - window) / stride[i]) + 1;
   });
-  const y = addBias(
-    what,
-    convolve(input, weight, { stride, padding: pads, dilation, groups }),
-    bias,
-  );
+  const shape = [input.shape[0], weight.shape[0], ...grid];
+  const params = { stride, padding: pads, dilation, groups };
+  const y = addBias(what, convolve(input, weight, shape, params), bias);
   return single ? y.squeeze(0) : y;
 }
 

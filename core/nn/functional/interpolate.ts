@@ -29,7 +29,7 @@ export interface InterpolateOptions {
 }
 
 /** For every output position, the input places and their weights; all lists of one length. */
-interface Taps {
+export interface Taps {
   readonly at: readonly number[][];
   readonly weights: readonly number[][];
 }
@@ -132,7 +132,7 @@ const modes: Readonly<
 };
 
 /** One dimension resized. */
-function resize(x: Tensor, dim: number, { at, weights }: Taps): Tensor {
+export function resizeDim(x: Tensor, dim: number, { at, weights }: Taps): Tensor {
   if (weights.length === 0) return pick(x, dim, at.map(([i]) => i));
   const shape = x.shape.map((_, d) => d === dim ? at.length : 1);
   const parts = positions(at[0].length).map((k) => {
@@ -143,8 +143,7 @@ function resize(x: Tensor, dim: number, { at, weights }: Taps): Tensor {
 }
 
 /** Averages of input ranges `[floor(i * in / out), ceil((i + 1) * in / out))`. */
-function area(axis: Axis): Taps {
-  const { input, output } = axis;
+export function areaTaps(input: number, output: number): Taps {
   const rows = positions(output).map((i) => {
     const from = Math.floor(i * input / output), to = Math.ceil((i + 1) * input / output);
     return { from, count: to - from };
@@ -173,7 +172,9 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
       `Cannot interpolate with mode ${mode}: it must be area, ${Object.keys(modes).join(", ")}`,
     );
   }
-  const rule = mode === "area" ? { dims: [1, 2, 3], corners: false, taps: area } : modes[mode];
+  const rule = mode === "area"
+    ? { dims: [1, 2, 3], corners: false, taps: (a: Axis) => areaTaps(a.input, a.output) }
+    : modes[mode];
   if (!rule.dims.includes(spatial)) {
     throw new TypeError(
       `Cannot interpolate ${shape} with mode ${mode}: it must be [N, C, ...] with ${
@@ -221,7 +222,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
       ? f(1 / factors[d])
       : f(input / output);
     // Averages of whole ranges follow from the sizes.
-    y = resize(y, d + 2, taps({ input, output, step, align: alignCorners }));
+    y = resizeDim(y, d + 2, taps({ input, output, step, align: alignCorners }));
   }
   return y;
 }

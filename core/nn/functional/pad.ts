@@ -59,8 +59,13 @@ export function pad(x: Tensor, widths: readonly number[], options: PadOptions = 
     );
   }
   let y = x;
+  if (mode === "circular") {
+    // What is cut does not come back at the other end.
+    y = x.pad(widths.map((w) => Math.min(w, 0)));
+    widths = widths.map((w) => Math.max(w, 0));
+  }
   for (let i = 0; i < widths.length; i += 2) {
-    const d = x.ndim - 1 - i / 2, size = x.shape[d], [before, after] = [widths[i], widths[i + 1]];
+    const d = x.ndim - 1 - i / 2, size = y.shape[d], [before, after] = [widths[i], widths[i + 1]];
     if (before === 0 && after === 0) continue;
     const most = limits[mode](size);
     if (before > most || after > most || size + before + after < 1) {

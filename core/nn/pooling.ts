@@ -1,0 +1,169 @@
+/** Pooling as modules. */
+import type { Tensor } from "../tensor/mod.ts";
+import type { Sizes } from "./functional/convolution.ts";
+import { sizesOf } from "./functional/convolution.ts";
+import * as avg from "./functional/avg_pool.ts";
+import * as max from "./functional/max_pool.ts";
+import { Module } from "./module.ts";
+
+const text = (options: object): string =>
+  Object.entries(options).map(([k, v]) => `, ${k}=${Array.isArray(v) ? `[${v.join(", ")}]` : v}`)
+    .join("");
+
+/** Options of the max pooling modules. */
+export interface MaxPoolModuleOptions extends max.MaxPoolOptions {
+  /** Whether the places of the maxima are given too; false by default. */
+  readonly returnIndices?: boolean;
+}
+
+/** What the pooling modules share: the size of the windows. */
+export abstract class Pool<O extends object> extends Module {
+  /** Size of the windows. */
+  readonly kernelSize: Sizes;
+
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
+  constructor(kernelSize: Sizes, readonly options: O, spatial: number) {
+    super();
+    sizesOf(this.constructor.name, "kernelSize", kernelSize, spatial, 1);
+    this.kernelSize = kernelSize;
+  }
+
+  /** Sizes and options. */
+  override extraRepr(): string {
+    const { kernelSize } = this;
+    const size = typeof kernelSize === "number" ? kernelSize : `[${kernelSize.join(", ")}]`;
+    return `kernelSize=${size}${text(this.options)}`;
+  }
+}
+
+/** The largest element of each window of `[N, C, L]` (or without N). */
+export class MaxPool1d extends Pool<MaxPoolModuleOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
+    super(kernelSize, options, 1);
+  }
+
+  /** The maxima; with returnIndices `[maxima, places]`. */
+  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+    if (this.options.returnIndices) {
+      const { values, indices } = max.maxPool1dWithIndices(x, this.kernelSize, this.options);
+      return [values, indices];
+    }
+    return max.maxPool1d(x, this.kernelSize, this.options);
+  }
+}
+
+/** The mean of each window of `[N, C, L]` (or without N). */
+export class AvgPool1d extends Pool<avg.AvgPoolOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
+    super(kernelSize, options, 1);
+  }
+
+  /** The means. */
+  override forward(x: Tensor): Tensor {
+    return avg.avgPool1d(x, this.kernelSize, this.options);
+  }
+}
+
+/** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, L]`. */
+export class LPPool1d extends Pool<avg.LPPoolOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
+    super(kernelSize, options, 1);
+  }
+
+  /** The power averages. */
+  override forward(x: Tensor): Tensor {
+    return avg.lpPool1d(x, this.normType, this.kernelSize, this.options);
+  }
+}
+
+/** The largest element of each window of `[N, C, H, W]` (or without N). */
+export class MaxPool2d extends Pool<MaxPoolModuleOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
+    super(kernelSize, options, 2);
+  }
+
+  /** The maxima; with returnIndices `[maxima, places]`. */
+  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+    if (this.options.returnIndices) {
+      const { values, indices } = max.maxPool2dWithIndices(x, this.kernelSize, this.options);
+      return [values, indices];
+    }
+    return max.maxPool2d(x, this.kernelSize, this.options);
+  }
+}
+
+/** The mean of each window of `[N, C, H, W]` (or without N). */
+export class AvgPool2d extends Pool<avg.AvgPoolOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
+    super(kernelSize, options, 2);
+  }
+
+  /** The means. */
+  override forward(x: Tensor): Tensor {
+    return avg.avgPool2d(x, this.kernelSize, this.options);
+  }
+}
+
+/** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, H, W]`. */
+export class LPPool2d extends Pool<avg.LPPoolOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
+    super(kernelSize, options, 2);
+  }
+
+  /** The power averages. */
+  override forward(x: Tensor): Tensor {
+    return avg.lpPool2d(x, this.normType, this.kernelSize, this.options);
+  }
+}
+
+/** The largest element of each window of `[N, C, D, H, W]` (or without N). */
+export class MaxPool3d extends Pool<MaxPoolModuleOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
+    super(kernelSize, options, 3);
+  }
+
+  /** The maxima; with returnIndices `[maxima, places]`. */
+  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+    if (this.options.returnIndices) {
+      const { values, indices } = max.maxPool3dWithIndices(x, this.kernelSize, this.options);
+      return [values, indices];
+    }
+    return max.maxPool3d(x, this.kernelSize, this.options);
+  }
+}
+
+/** The mean of each window of `[N, C, D, H, W]` (or without N). */
+export class AvgPool3d extends Pool<avg.AvgPoolOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
+    super(kernelSize, options, 3);
+  }
+
+  /** The means. */
+  override forward(x: Tensor): Tensor {
+    return avg.avgPool3d(x, this.kernelSize, this.options);
+  }
+}
+
+/** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, D, H, W]`. */
+export class LPPool3d extends Pool<avg.LPPoolOptions> {
+  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
+    super(kernelSize, options, 3);
+  }
+
+  /** The power averages. */
+  override forward(x: Tensor): Tensor {
+    return avg.lpPool3d(x, this.normType, this.kernelSize, this.options);
+  }
+}
