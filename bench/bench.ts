@@ -28,7 +28,7 @@ const {
   stepScope,
 } = await import("@pta/accelerated");
 type Tensor = import("@pta/accelerated").Tensor;
-const { GPT, mlp, smallGPT } = await import("./models.ts");
+const { cnn, GPT, mlp, smallGPT } = await import("./models.ts");
 
 /** One step to be timed and how many floating-point operations it takes, 0 when that says little. */
 interface Work {
@@ -58,6 +58,23 @@ function training(
   };
 }
 
+/** Forward and backward of leaves that gradients are left on. */
+function forwardBackward(leaves: Tensor[], forward: () => Tensor, gradient: Tensor): () => void {
+  realize(...leaves);
+  const body = (): Tensor => {
+    for (const leaf of leaves) leaf.grad = undefined;
+    const y = forward();
+    y.backward(gradient);
+    realize(y, ...leaves.flatMap((leaf) => leaf.grad ?? []));
+    return y;
+  };
+  const step = flags.plain ? body : capture(body);
+  return () => {
+    using _scope = stepScope();
+    step();
+  };
+}
+
 const works: Record<string, () => Work> = {
   mlp: () => {
     const batch = Number(flags.batch) || 32, model = mlp();
@@ -83,6 +100,38 @@ const works: Record<string, () => Work> = {
     const loss = (x: Tensor, y: Tensor) =>
       nn.functional.crossEntropy(model.forward(x).reshape(-1, vocabulary), y.reshape(-1));
     return { step: training(optimizer, batches, loss), flop: batch * 331.9e6, batch };
+  },
+  cnn: () => {
+    const batch = Number(flags.batch) || 64, model = cnn();
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 });
+    const batches = Array.from({ length: 4 }, (): [Tensor, Tensor] => [
+      rand([batch, 1, 28, 28]),
+      randint(0, 10, [batch], { dtype: "int32" }),
+    ]);
+    realize(...batches.flat());
+    const loss = (x: Tensor, y: Tensor) => nn.functional.crossEntropy(model.forward(x), y);
+    // Forward, gradient of the input and of the weight; the first layer has no gradient of its input.
+    const flop = batch * 2 * (2 * 28 * 28 * 32 * 9 + 3 * 14 * 14 * 64 * 288 + 3 * 31360);
+    return { step: training(optimizer, batches, loss), flop, batch };
+  },
+  layer_norm: () => {
+    const rows = Number(flags.batch) || 4096, layer = new nn.LayerNorm(768);
+    const x = randn([rows, 768]).requiresGrad_(), g = randn([rows, 768]);
+    return {
+      step: forwardBackward([x, g, ...layer.parameters()], () => layer.forward(x), g),
+      flop: 0,
+      batch: rows,
+    };
+  },
+  attention: () => {
+    const batch = Number(flags.batch) || 8, shape = [batch, 8, 256, 64];
+    const [q, k, v] = [0, 1, 2].map(() => randn(shape).requiresGrad_()), g = randn(shape);
+    const step = forwardBackward(
+      [q, k, v, g],
+      () => nn.functional.scaledDotProductAttention(q, k, v),
+      g,
+    );
+    return { step, flop: batch * 8 * 6 * 2 * 256 * 256 * 64, batch };
   },
   matmul: () => {
     const n = Number(flags.size);

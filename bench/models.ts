@@ -14,6 +14,20 @@ export function mlp(): nn.Sequential {
   );
 }
 
+/** Two convolutions of 3x3 with pooling, for images of 28x28. */
+export function cnn(): nn.Sequential {
+  return new nn.Sequential(
+    new nn.Conv2d(1, 32, 3, { padding: 1 }),
+    new nn.ReLU(),
+    new nn.MaxPool2d(2),
+    new nn.Conv2d(32, 64, 3, { padding: 1 }),
+    new nn.ReLU(),
+    new nn.MaxPool2d(2),
+    new nn.Flatten(),
+    new nn.Linear(3136, 10),
+  );
+}
+
 /** Sizes of {@linkcode GPT}. */
 export interface GPTConfig {
   layers: number;
