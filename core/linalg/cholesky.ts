@@ -68,12 +68,19 @@ export function choleskyEx(
   return { L: options.upper ? factor.mT : factor, info };
 }
 
+/** `L L'`, or `U' U`, through which gradients of what is made of a factor flow: as in PyTorch to all of its elements, also the zeros. */
+function factored(factor: Tensor, upper: boolean): Tensor {
+  return upper ? factor.mT.matmul(factor) : factor.matmul(factor.mT);
+}
+
 /** The inverse of the matrices whose Cholesky factors are given. */
 export function choleskyInverse(factor: Tensor, options: { upper?: boolean } = {}): Tensor {
-  squareSizes(factor, "invert by the Cholesky factor");
+  const { n } = squareSizes(factor, "invert by the Cholesky factor");
   const { upper = false } = options, x = factor.to("float64");
-  const root = solveTriangle(x, identity(x, x.shape[x.ndim - 1]), { upper });
-  return (upper ? root.matmul(root.mT) : root.mT.matmul(root)).to(factor.dtype);
+  const root = solveTriangle(x.detach(), identity(x, n), { upper });
+  const inverse = upper ? root.matmul(root.mT) : root.mT.matmul(root);
+  return inverse.withGradient([factored(x, upper)], (g, y) => [y.matmul(g).matmul(y).neg()])
+    .to(factor.dtype);
 }
 
 /** Solves `a x = b` for the matrices `a` whose Cholesky factors are given; leading dimensions broadcast. */
@@ -84,9 +91,18 @@ export function choleskySolve(
 ): Tensor {
   const { n } = squareSizes(factor, "solve by the Cholesky factor");
   checkRows(b, n, factor, "solve by the Cholesky factor");
-  const { upper = false } = options, l = factor.to("float64");
-  const half = solveTriangle(l, b.to("float64"), { upper, transpose: upper });
-  return solveTriangle(l, half, { upper, transpose: !upper }).to(b.dtype);
+  const { upper = false } = options;
+  const [l, right] = sameBatch(factor.to("float64"), b.to("float64"), "solve systems of batches");
+  return solveFactored(l, right, upper).to(b.dtype);
+}
+
+function solveFactored(l: Tensor, b: Tensor, upper: boolean): Tensor {
+  const half = solveTriangle(l.detach(), b.detach(), { upper, transpose: upper });
+  const x = solveTriangle(l.detach(), half, { upper, transpose: !upper });
+  return x.withGradient([factored(l, upper), b], (g, y) => {
+    const gb = solveFactored(l, g, upper);
+    return [gb.matmul(y.mT).neg(), gb];
+  });
 }
 
 /** Right sides must have as many rows as the matrices. */

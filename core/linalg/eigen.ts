@@ -18,7 +18,8 @@ export function symmetricEigen(a: Tensor, uplo: Triangle): { values: Tensor; vec
     const [values, gl] = [y, g].map((t) => unpack(t, 0, [n]));
     const [v, gv] = [y, g].map((t) => unpack(t, n, [n, n]));
     const gaps = values.unsqueeze(-2).sub(values.unsqueeze(-1));
-    const inner = v.mT.matmul(gv).mul(reciprocalOrZero(gaps)).add(gl.diagEmbed());
+    const turn = v.mT.matmul(gv);
+    const inner = turn.sub(turn.mT).mul(reciprocalOrZero(gaps)).mul(0.5).add(gl.diagEmbed());
     return [v.matmul(inner).matmul(v.mT)];
   });
   return { values: unpack(both, 0, [n]), vectors: unpack(both, n, [n, n]) };

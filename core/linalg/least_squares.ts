@@ -9,7 +9,7 @@ import { matrixRank, precision, pseudoinverse, svdvals } from "./svd.ts";
 export interface LeastSquares {
   /** `[..., n, k]`, or `[..., n]` for vectors. */
   solution: Tensor;
-  /** Sums of squares of what remains, `[..., k]`, when there are more equations than unknowns and every matrix has full rank. */
+  /** Sums of squares of what remains, `[..., k]`, when there are more equations than unknowns and every matrix has full rank; not from `gelsy`. */
   residuals: Tensor;
   /** Ranks, `[...]` int64; not from `gels`. */
   rank: Tensor;
@@ -19,7 +19,7 @@ export interface LeastSquares {
 
 /**
  * Solutions of `a x = b` with the least squares of what remains, among several those of the least norm. All drivers solve by the pseudoinverse in
- * float64; they differ in what else they return. All but `gels` read ranks back to the host when there are more equations than unknowns.
+ * float64; they differ in what else they return. `gelsd` and `gelss` read ranks back to the host when there are more equations than unknowns.
  *
  * @param a `[..., m, n]` floats
  * @param b `[..., m, k]`, or one vector for each matrix, `[..., m]`
@@ -49,12 +49,13 @@ export function lstsq(
   const solution = pseudoinverse(x, { rtol: rcond }).matmul(y), empty = constant(0, [0], a);
   const ranked = driver !== "gels";
   const rank = ranked ? matrixRank(a, { rtol: rcond }) : empty.to("int64");
-  const full = m > n && (!ranked || Number(rank.ne(n).sum().item()) === 0);
+  const full = m > n && driver !== "gelsy" &&
+    (!ranked || Number(rank.ne(n).sum().item()) === 0);
   const rest = x.matmul(solution).sub(y);
   return {
     solution: (vector ? solution.squeeze(-1) : solution).to(a.dtype),
     residuals: full ? rest.mul(rest).sum(-2).to(a.dtype) : empty,
     rank,
-    singularValues: driver === "gelsd" || driver === "gelss" ? svdvals(a) : empty,
+    singularValues: driver === "gelsd" || driver === "gelss" ? svdvals(a.detach()) : empty,
   };
 }

@@ -99,6 +99,7 @@ function fromReflectors(a: Tensor, tau: Tensor, columns: number): Tensor {
 function reflectorProduct(a: Tensor, tau: Tensor, columns: number): Tensor {
   const m = a.shape[a.ndim - 2], count = tau.shape[tau.ndim - 1], batch = a.shape.slice(0, -2);
   return fromReflectors(a, tau, columns).withGradient([a, tau], (g) => {
+    if (tau.numel === 0) return [];
     const v = a.narrow(-1, 0, count).tril(-1).add(identity(a, m, count));
     const column = (i: number) => v.narrow(-1, i, 1);
     const scale = (i: number) => tau.narrow(-1, i, 1).unsqueeze(-1);

@@ -28,7 +28,7 @@ export abstract class LinalgTensor extends ReduceTensor {
     if (k !== k2) fail(`inner sizes are ${k} and ${k2}`);
     // Leading dimensions of a flat right side are rows like any other: one large product instead of many.
     if (a.ndim > 2 && b.ndim === 2) {
-      const flat = a.reshape(-1, k).matmul(b);
+      const flat = a.reshape(numel(a.shape.slice(0, -1)), k).matmul(b);
       const out = flat.reshape([...a.shape.slice(0, -1), n]);
       return x.ndim === 1 ? out.squeeze(-1) : out;
     }

@@ -1,9 +1,9 @@
 /** The door from tensors to named routines. */
 import type { PlainRoutineName, RoutineParams } from "../device.ts";
 import type { DType } from "../dtype.ts";
-import { constNode, makeNode } from "../node.ts";
-import { numel, type Shape } from "../shape.ts";
-import { castNode, copyNode, wrap } from "./base.ts";
+import { constNode, makeNode, type Node } from "../node.ts";
+import { isContiguous, numel, type Shape } from "../shape.ts";
+import { castNode, copyNode, viewParts, wrap } from "./base.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
@@ -40,9 +40,16 @@ export function routine<R extends PlainRoutineName>(
   };
   const src = inputs.map((x) => {
     const node = castNode(x.detach().node, plain[x.dtype] ?? x.dtype);
-    return wrap(node.kind === "const" ? copyNode(node) : node).contiguous().node;
+    return whole(node) ? node : copyNode(node);
   });
   const out = plain[dtype] ?? dtype;
   const node = makeNode("routine", { name, params }, src, shape, out, device, false);
   return wrap(castNode(node, dtype));
+}
+
+/** Whether a node is all of a row-major buffer, as loops over contiguous operands take it: a part of another one has an offset. */
+function whole(node: Node): boolean {
+  if (node.kind === "const") return false;
+  const { base, strides } = viewParts(node);
+  return isContiguous(node.shape, strides) && numel(base.shape) === numel(node.shape);
 }

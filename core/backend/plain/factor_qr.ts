@@ -4,37 +4,61 @@ import { eachMatrix } from "./factor.ts";
 import type { PlainOperand } from "./mod.ts";
 
 /**
- * Overwrites a matrix with R on and above the diagonal and the reflectors `v` (whose first element, 1, is not stored) below; sets `tau`. A
- * reflector is `I - tau v v'`. A column that is zero below the diagonal is left as it is, so R may have diagonal elements of either sign (LAPACK's
- * `dlarfg`).
+ * Makes the reflector that leaves the first of `length` elements, `step` apart from `at`, and none of the others. The vector `v` but for its first
+ * element, 1, takes their place. Returns `tau`: the reflector is `I - tau v v'`. Where all others are 0 already it is the identity, so the first
+ * element may keep either sign (LAPACK's `dlarfg`).
  */
-export function householderInPlace(
-  x: Float64Array,
-  m: number,
-  n: number,
-  tau: Float64Array,
-): void {
-  for (let j = 0; j < Math.min(m, n); j++) {
-    let top = 0;
-    for (let i = j + 1; i < m; i++) top = Math.max(top, Math.abs(x[i * n + j]));
-    tau[j] = 0;
-    if (top === 0) continue;
-    const alpha = x[j * n + j];
-    top = Math.max(top, Math.abs(alpha));
-    // Scaled, so that squares neither overflow nor vanish.
-    let sum = 0;
-    for (let i = j; i < m; i++) sum += (x[i * n + j] / top) ** 2;
-    const norm = top * Math.sqrt(sum), beta = alpha > 0 ? -norm : norm;
-    const t = tau[j] = (beta - alpha) / beta;
-    for (let i = j + 1; i < m; i++) x[i * n + j] /= alpha - beta;
-    x[j * n + j] = beta;
-    for (let c = j + 1; c < n; c++) {
-      let dot = x[j * n + c];
-      for (let i = j + 1; i < m; i++) dot += x[i * n + j] * x[i * n + c];
-      dot *= t;
-      x[j * n + c] -= dot;
-      for (let i = j + 1; i < m; i++) x[i * n + c] -= dot * x[i * n + j];
-    }
+function makeReflector(x: Float64Array, at: number, step: number, length: number): number {
+  let top = 0;
+  for (let i = 1; i < length; i++) top = Math.max(top, Math.abs(x[at + i * step]));
+  if (top === 0) return 0;
+  const alpha = x[at];
+  top = Math.max(top, Math.abs(alpha));
+  // Scaled, so that squares neither overflow nor vanish.
+  let sum = 0;
+  for (let i = 0; i < length; i++) sum += (x[at + i * step] / top) ** 2;
+  const norm = top * Math.sqrt(sum), beta = alpha > 0 ? -norm : norm;
+  for (let i = 1; i < length; i++) x[at + i * step] /= alpha - beta;
+  x[at] = beta;
+  return (beta - alpha) / beta;
+}
+
+/** Eliminates what lies below the diagonal in column `j` of `[m, n]` and reflects the columns after it. Returns `tau`. */
+function reflectColumn(x: Float64Array, m: number, n: number, j: number): number {
+  const tau = makeReflector(x, j * n + j, n, m - j);
+  for (let c = j + 1; c < n && tau !== 0; c++) {
+    let dot = x[j * n + c];
+    for (let i = j + 1; i < m; i++) dot += x[i * n + j] * x[i * n + c];
+    dot *= tau;
+    x[j * n + c] -= dot;
+    for (let i = j + 1; i < m; i++) x[i * n + c] -= dot * x[i * n + j];
+  }
+  return tau;
+}
+
+/** Eliminates what lies beyond the superdiagonal in row `j` and reflects the rows after it. */
+function reflectRow(x: Float64Array, m: number, n: number, j: number): void {
+  if (j + 1 >= n) return;
+  const tau = makeReflector(x, j * n + j + 1, 1, n - j - 1);
+  for (let i = j + 1; i < m && tau !== 0; i++) {
+    let dot = x[i * n + j + 1];
+    for (let c = j + 2; c < n; c++) dot += x[j * n + c] * x[i * n + c];
+    dot *= tau;
+    x[i * n + j + 1] -= dot;
+    for (let c = j + 2; c < n; c++) x[i * n + c] -= dot * x[j * n + c];
+  }
+}
+
+/** Overwrites a matrix with R on and above the diagonal and the reflectors below; sets `tau`. */
+export function householderInPlace(x: Float64Array, m: number, n: number, tau: Float64Array): void {
+  for (let j = 0; j < Math.min(m, n); j++) tau[j] = reflectColumn(x, m, n, j);
+}
+
+/** Overwrites a tall matrix with its bidiagonal form; the reflectors of columns lie below the diagonal, `tau` holds their scales. */
+export function bidiagonalInPlace(x: Float64Array, m: number, n: number, tau: Float64Array): void {
+  for (let j = 0; j < n; j++) {
+    tau[j] = reflectColumn(x, m, n, j);
+    reflectRow(x, m, n, j);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Singular values: QR, then one-sided Jacobi rotations, by plain loops in float64. */
 import type { RoutineParams } from "../../device.ts";
 import { eachMatrix, named } from "./factor.ts";
-import { applyReflectors, householderInPlace } from "./factor_qr.ts";
+import { applyReflectors, bidiagonalInPlace, householderInPlace } from "./factor_qr.ts";
 import type { PlainOperand } from "./mod.ts";
 
 const EPS = 2 ** -52;
@@ -112,6 +112,18 @@ function tallSvd(
   return { u, s, vt };
 }
 
+/**
+ * The orthogonal matrix of the bidiagonal form of a tall matrix, of which columns `n` and up are taken. They are free up to a rotation; LAPACK takes
+ * these for the transpose of a wide matrix.
+ */
+function furtherColumns(x: Float64Array, m: number, n: number): Float64Array {
+  const reflected = x.slice(), tau = new Float64Array(n), q = new Float64Array(m * m);
+  bidiagonalInPlace(reflected, m, n, tau);
+  for (let i = 0; i < m; i++) q[i * m + i] = 1;
+  applyReflectors(reflected, tau, q, { m, n, count: n, columns: m });
+  return q;
+}
+
 /** `[a, out]`: see `RoutineParams.svd`. */
 export function svd(
   { full, vectors }: RoutineParams["svd"],
@@ -128,6 +140,7 @@ export function svd(
     const top = x.reduce((t, v) => Math.max(t, Math.abs(v)), 0) || 1;
     const tall = x.map((_, i) => (wide ? x[(i % m) * n + Math.floor(i / m)] : x[i]) / top);
     const columns = full ? rows : k;
+    const further = wide && columns > k + 1 ? furtherColumns(tall, rows, k) : undefined;
     const found = tallSvd(tall, rows, k, columns, vectors);
     if (found === undefined) {
       throw new RangeError(
@@ -135,6 +148,9 @@ export function svd(
       );
     }
     const { u, s, vt } = found;
+    further?.forEach((v, i) => {
+      if (i % rows >= k) u[i] = v;
+    });
     let at = index * (vectors ? k + rows * columns + k * k : k);
     for (let i = 0; i < k; i++) out.data[at++] = s[i] * top;
     if (!vectors) return;
