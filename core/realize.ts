@@ -78,7 +78,9 @@ function collect(roots: readonly Node[]): Graph & { key: string } {
         checkFresh(node);
         leafIds.set(node.storage, leaf = leaves.push(node.storage) - 1);
       } else checkFresh(node);
-      text.push(`@${leaf} ${node.dtype} ${node.shape}`);
+      // Kernels hold constants as numbers, also those that have been given memory.
+      const value = node.kind === "const" ? ` ${argKeys.const(node.arg as NodeArgs["const"])}` : "";
+      text.push(`@${leaf} ${node.dtype} ${node.shape}${value}`);
       return;
     }
     const arg = (argKeys[node.kind] as (a: unknown) => string)(node.arg);

@@ -50,6 +50,14 @@ export interface CosineAnnealingWarmRestartsOptions extends CosineAnnealingLROpt
   readonly tMult?: number;
 }
 
+interface RestartFields {
+  T_0: number;
+  T_i: number;
+  T_mult: number;
+  eta_min: number;
+  T_cur: number;
+}
+
 /** Half a cosine from the first rate to `etaMin`, again and again, each period `tMult` times the one before (SGDR, arXiv:1608.03983). */
 export class CosineAnnealingWarmRestarts extends LRScheduler<
   { T_0: number; T_i: number; T_mult: number; eta_min: number; T_cur: number }
@@ -91,23 +99,23 @@ export class CosineAnnealingWarmRestarts extends LRScheduler<
       this.lastEpoch = Math.floor(this.lastEpoch + 1);
     } else {
       allow(at >= 0, "epoch", at, "at least 0");
-      this.#seek(at);
+      seek(fields, at);
       this.lastEpoch = Math.floor(at);
     }
     this.setLrs(this.getLr());
   }
+}
 
-  /** Finds the period that an epoch lies in. */
-  #seek(epoch: number): void {
-    const { fields } = this, { T_0: first, T_mult: factor } = fields;
-    if (epoch < first) {
-      fields.T_i = first;
-      fields.T_cur = epoch;
-    } else if (factor === 1) fields.T_cur = epoch % first;
-    else {
-      const n = Math.trunc(Math.log(epoch / first * (factor - 1) + 1) / Math.log(factor));
-      fields.T_cur = epoch - first * (factor ** n - 1) / (factor - 1);
-      fields.T_i = first * factor ** n;
-    }
+/** Finds the period that an epoch lies in. A function, since constructors step before private methods are there. */
+function seek(fields: RestartFields, epoch: number): void {
+  const { T_0: first, T_mult: factor } = fields;
+  if (epoch < first) {
+    fields.T_i = first;
+    fields.T_cur = epoch;
+  } else if (factor === 1) fields.T_cur = epoch % first;
+  else {
+    const n = Math.trunc(Math.log(epoch / first * (factor - 1) + 1) / Math.log(factor));
+    fields.T_cur = epoch - first * (factor ** n - 1) / (factor - 1);
+    fields.T_i = first * factor ** n;
   }
 }
