@@ -160,6 +160,14 @@ export {
   type MaxUnpoolOptions,
 } from "./adaptive_pool.ts";
 export {
+  affineGrid,
+  type AffineGridOptions,
+  type GridPaddingMode,
+  gridSample,
+  type GridSampleMode,
+  type GridSampleOptions,
+} from "./grid_sample.ts";
+export {
   channelShuffle,
   fold,
   pixelShuffle,

@@ -26,6 +26,18 @@ const resize = (s: Sample, given: Partial<Options> = {}) =>
     ...given,
   });
 
+const modes = ["bilinear", "nearest", "bicubic"] as const;
+const paddings = ["zeros", "border", "reflection"] as const;
+/** An option by its name or, in the native form, its number. */
+const named = <T extends string>(names: readonly T[], v: Value | undefined): T | undefined =>
+  v == null ? undefined : typeof v === "number" ? names[v] : v as T;
+const sample = (s: Sample) =>
+  F.gridSample(tensorOf(s.input), tensorOf(s.args[0]), {
+    mode: named(modes, argument(s, 1, "mode") ?? argument(s, 1, "interpolation_mode")),
+    paddingMode: named(paddings, argument(s, 2, "padding_mode")),
+    alignCorners: argument(s, 3, "align_corners") === true,
+  });
+
 /** Adapters by PyTorch's name. */
 export const vision: Adapters = {
   "nn.functional.pad": (s) =>
@@ -36,6 +48,9 @@ export const vision: Adapters = {
       value: Number(argument(s, 2, "value") ?? 0),
     }),
   "nn.functional.interpolate": (s) => resize(s),
+  "nn.functional.grid_sample": sample,
+  grid_sampler_2d: sample,
+  grid_sampler_3d: sample,
   "nn.functional.upsample_nearest": (s) => resize(s, { mode: "nearest" }),
   "nn.functional.upsample_bilinear": (s) => resize(s, { mode: "bilinear", alignCorners: true }),
   _upsample_bilinear2d_aa: (s) =>
