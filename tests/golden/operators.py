@@ -30,6 +30,9 @@ RANDOM = {
     "nn.functional.fractional_max_pool3d", "svd_lowrank", "pca_lowrank",
 }
 
+# Vectors are free up to their sign: which output holds them, and along which dimension.
+SIGNS = {"svd": {0: -2, 2: -2}, "linalg.svd": {0: -2, 2: -1}, "linalg.eigh": {1: -2}}
+
 
 def reason(name):
     if name in KEPT:
@@ -69,6 +72,9 @@ def noise(op, sample, out, grads):
     try:
         (input, args, kwargs), leaves = S.double((sample.input, list(sample.args), dict(sample.kwargs)))
         exact = S.flat(op.op(input, *args, **kwargs))
+        for i, dim in SIGNS.get(op.name, {}).items():
+            along = (exact[i] * out[i]).sum(dim, keepdim=True).detach()
+            exact[i] = torch.where(along < 0, -exact[i], exact[i])
         errors = S.noise(out, exact)
         if grads is None:
             return errors
