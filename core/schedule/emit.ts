@@ -290,6 +290,15 @@ export class Emitter {
     this.#stores.push({ address, value, mode: "add", level: "full" });
   }
 
+  /** Adds a full value to the element of its place in the row. */
+  accumulateColumn(slot: number, dtype: DType, value: number): void {
+    const buffer = this.#buffer(slot, dtype, "write");
+    this.#buffers.get(slot)!.read = true;
+    const strides = this.#full.strides.map((s, d) => this.#loops[d].reduced ? s : 0);
+    const address = { buffer, offset: 0, strides, dynamic: [] };
+    this.#stores.push({ address, value, mode: "add", level: "full" });
+  }
+
   /** Whether some load of `slot` does not read exactly the element that a store of the same point writes. */
   hazard(slot: number): boolean {
     const buffer = [...this.#buffers.keys()].indexOf(slot);

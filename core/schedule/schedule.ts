@@ -63,7 +63,8 @@ class Scheduler {
       if (isLeaf(node)) continue;
       for (const s of new Set(node.src.map(baseOf))) users.set(s, (users.get(s) ?? 0) + 1);
     }
-    this.#units = cutUnits(graph.order, this.#stored, users, apart, fuse);
+    const inPlace = (node: Node) => this.#alias.has(node);
+    this.#units = cutUnits(graph.order, { stored: this.#stored, users, apart, inPlace }, fuse);
   }
 
   /** The node that holds a root: itself, or the base of a view that shows all of it in order. */
@@ -204,9 +205,21 @@ class Scheduler {
     const outs = unit.nodes.filter((n) => this.#stored.has(n));
     if (outs.length === 0) return;
     let unsafe: Node[] = [];
+    for (const node of outs) {
+      if (this.#units.level.get(node) !== "column") continue;
+      this.#kernel(edgesOf(node.shape), undefined, (emitter) => {
+        const zero = emitter.constant(0, node.dtype);
+        emitter.store(this.#write(node), node.dtype, emitter.map("full"), zero, "full");
+      });
+    }
     this.#kernel(unit.edges, unit, (emitter) => {
       for (const node of outs) {
         const level = this.#units.level.get(node)!;
+        if (level === "column") {
+          const value = emitter.value(node.src[0], emitter.map("full"));
+          emitter.accumulateColumn(this.#write(node), node.dtype, value);
+          continue;
+        }
         const value = emitter.value(node, emitter.map(level));
         emitter.store(this.#write(node), node.dtype, emitter.map(level), value, level);
       }

@@ -5,7 +5,8 @@
  * A group has a *full* space (all elements of its largest nodes) and, once a reduction has joined, a reduce space inside it: some
  * *segments* of the linear row-major position. Members are at the full level (one element for each point) or at the row level (one for
  * each point outside the segments, as reductions and what follows from them). Two nodes share a group when one reads the other at the same
- * point, when a full node reads a row node broadcast back over the segments, or when a reduction ends a row of full nodes.
+ * point, when a full node reads a row node broadcast back over the segments, or when a reduction ends a row of full nodes. A sum over all rows
+ * (a *column* node: one element for each point of a row) is added up in memory as the rows go by.
  */
 import type { Node } from "../node.ts";
 import { ops } from "../ops.ts";
@@ -34,7 +35,7 @@ export interface Unit {
 export interface Units {
   /** Home of every node that is computed. */
   readonly home: Map<Node, Unit>;
-  readonly level: Map<Node, "full" | "row">;
+  readonly level: Map<Node, "full" | "row" | "column">;
   /** Nodes that another kernel computes again rather than load. */
   readonly cheap: Set<Node>;
 }
@@ -45,6 +46,9 @@ const cheapLimit = 12;
 const dearOp = 10;
 /** A reduction to few values over more elements than this does not draw its many-user source into its kernel. */
 const lonelyReduce = 16384;
+
+/** Rows up to which a column sum is added up one after the other: beyond, rounding errors would pile up. */
+const mostColumnRows = 16384;
 
 /** More members than this do not share a kernel: printing one is recursive, and registers run out long before. */
 const mostMembers = 256;
@@ -140,16 +144,36 @@ function broadcastsRows(
   return true;
 }
 
-/** Cuts `order` (topological, computed nodes only) into units. `stored` nodes get memory of their own in any case; no reader of `apart` nodes joins their group. */
+/** What {@linkcode cutUnits} is told about the nodes of a graph. */
+export interface CutFacts {
+  /** Nodes that get memory of their own in any case. */
+  readonly stored: ReadonlySet<Node>;
+  /** Number of nodes that read each node. */
+  readonly users: ReadonlyMap<Node, number>;
+  /** Nodes whose readers stand in other groups. */
+  readonly apart: ReadonlySet<Node>;
+  /** Whether a node is written over memory that somebody may still read. */
+  readonly inPlace: (node: Node) => boolean;
+}
+
+/** Whether a node shows all of its base in order. */
+function straightView(node: Node): boolean {
+  const base = baseOf(node);
+  return base === node || node.kind !== "view" ||
+    (numel(base.shape) === numel(node.shape) && node.arg.offset === 0 &&
+      isContiguous(node.shape, node.arg.strides));
+}
+
+/** Cuts `order` (topological, computed nodes only) into units. */
 export function cutUnits(
   order: readonly Node[],
-  stored: ReadonlySet<Node>,
-  users: ReadonlyMap<Node, number>,
-  apart: ReadonlySet<Node>,
+  { stored, users, apart, inPlace }: CutFacts,
   fuse: boolean,
 ): Units {
   const home = new Map<Node, Unit>();
-  const level = new Map<Node, "full" | "row">();
+  const level = new Map<Node, "full" | "row" | "column">();
+  /** Groups that read a leaf at their own points. */
+  const leafReaders = new Map<Node, Unit>();
   const cheap = new Set<Node>();
   const costs = new Map<Node, number>();
 
@@ -222,11 +246,9 @@ export function cutUnits(
     const base = baseOf(source), unit = unitOf(base);
     if (unit === undefined || unit.kind !== "group" || apart.has(base)) return undefined;
     const at = level.get(base)!;
+    if (at === "column") return undefined;
     const view = source === base || source.kind !== "view" ? undefined : source.arg;
-    const straight = view === undefined ||
-      (numel(base.shape) === numel(source.shape) && view.offset === 0 &&
-        isContiguous(source.shape, view.strides));
-    if (straight) return { unit, level: at };
+    if (straightView(source)) return { unit, level: at };
     const broadcast = at === "row" && unit.segments !== undefined &&
       numel(node.shape) === unit.numel && broadcastsRows(node.shape, view!, unit.segments);
     return broadcast ? { unit, level: "full" } : undefined;
@@ -264,14 +286,40 @@ export function cutUnits(
     home.set(node, unit);
     level.set(node, at.level);
     for (const u of others(unit)) unit.deps.add(u);
+    if (at.level === "full") {
+      for (const s of node.src) {
+        const base = baseOf(s);
+        if (isLeaf(base) && base.kind !== "const" && straightView(s)) leafReaders.set(base, unit);
+      }
+    }
+    return true;
+  };
+
+  /** Puts a sum over all rows into the group that walks these rows anyway. */
+  const joinColumn = (node: Node, unit: Unit, segments: readonly Segment[]): boolean => {
+    const [row] = unit.segments ?? [], [sum] = segments;
+    const whole = unit.segments?.length === 1 && segments.length === 1 && row[0] === 1 &&
+      sum[0] === row[1] && sum[1] === unit.numel;
+    const fits = whole && sum[1] / sum[0] <= mostColumnRows && node.kind === "reduce" &&
+      node.arg.op === "sum" && node.dtype === "float32" && !inPlace(node);
+    if (!fits || unit.nodes.length >= mostMembers) return false;
+    unit.nodes.push(node);
+    home.set(node, unit);
+    level.set(node, "column");
     return true;
   };
 
   const joinReduce = (node: Node, dims: readonly number[]): boolean => {
     const [source] = node.src, base = baseOf(source);
     const m = meet(node, source);
+    const segments = segmentsOf(source.shape, dims);
+    if (m === undefined && isLeaf(base) && straightView(source)) {
+      const reader = leafReaders.get(base);
+      return reader !== undefined && joinColumn(node, live(reader), segments);
+    }
     if (m === undefined || m.level !== "full") return false;
-    const segments = segmentsOf(source.shape, dims), unit = m.unit;
+    const unit = m.unit;
+    if (joinColumn(node, unit, segments)) return true;
     const trailing = segments.length === 1 && segments[0][0] === 1;
     const alone = users.get(base) === 1 && !stored.has(base);
     const few = segments.length === 1 && segments[0][1] === numel(source.shape);

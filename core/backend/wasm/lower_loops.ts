@@ -127,8 +127,14 @@ export class Loops {
     return out;
   }
 
+  /** Vectors that one iteration of the axis loop `d` handles. */
+  #copies(d: number): number {
+    const { rank, copies, passCopies } = this.plan;
+    return d >= rank ? passCopies[this.frame.stage] : copies;
+  }
+
   #axisLoop(d: number, inner: () => void): void {
-    const { sizes, copies, flat } = this.plan, step = 4 * copies;
+    const { sizes, flat } = this.plan, copies = this.#copies(d), step = 4 * copies;
     if (d === 0) {
       const begin = get(0), end = get(1);
       const main = this.kit.let(
@@ -192,7 +198,7 @@ export class Loops {
     const mine = stores.filter((_, i) => plan.storeStage[i] === this.frame.stage);
     if (reduced.length === 0 && mine.length === 0) return;
     const chain = plan.sizes.slice(plan.rank).reduce((n, s) => n * s, 1) /
-      (inRow ? 4 * plan.copies : 1);
+      (inRow ? 4 * this.#copies(plan.depth - 1) : 1);
     this.#running = reduced.map((id): Running => {
       const v = values[id] as Extract<Value, { kind: "reduce" }>;
       const reducer = machine.reducer(v.op, v.dtype);
@@ -226,8 +232,8 @@ export class Loops {
 
   /** Vectors of the row that are handled side by side at most. */
   #rowCopies(): number {
-    const { sizes, depth, copies } = this.plan;
-    return Math.min(copies, Math.max(1, Math.ceil(sizes[depth - 1] / 4)));
+    const { sizes, depth } = this.plan;
+    return Math.min(this.#copies(depth - 1), Math.max(1, Math.ceil(sizes[depth - 1] / 4)));
   }
 
   #passLoops(d: number, stores: readonly Store[]): void {

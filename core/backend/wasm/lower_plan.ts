@@ -13,8 +13,10 @@ export interface Plan {
   readonly sizes: readonly number[];
   /** The loop whose successive iterations are lanes; -1 for none. */
   readonly axis: number;
-  /** Vectors of the axis that one iteration handles. */
+  /** Vectors of the axis that one iteration handles at most. */
   readonly copies: number;
+  /** Vectors of the axis that one iteration of each pass over the row handles. */
+  readonly passCopies: readonly number[];
   /** The row is short enough to be held in locals: no loops over it, nothing is computed twice. */
   readonly flat: boolean;
   readonly full: readonly boolean[];
@@ -167,8 +169,7 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const m = sizes[depth - 1];
   const flat = reduce.length === 1 && axis === depth - 1 && m > 0 &&
     Math.ceil(m / 4) <= flatVectors && Math.ceil(m / 4) * work <= flatWork;
-  const light = work <= 8 ? 4 : work <= 90 ? 2 : 1;
-  const copies = axis < 0 ? 1 : flat ? Math.ceil(m / 4) : light;
+  const unroll = axis < 0 ? 1 : flat ? Math.ceil(m / 4) : lightness(work);
 
   const full0 = (s: Kernel["stores"][number]) => s.level === "full" && depth > rank;
   const own = (s: Kernel["stores"][number]) => Math.max(...storeArgs(s).map((a) => stage[a]));
@@ -181,6 +182,10 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const storeStage = stores.map((s) =>
     !full0(s) ? -1 : kernel.buffers[s.address.buffer].access === "both" ? stageCount - 1 : own(s)
   );
+  const inRow = axis >= rank && !flat;
+  const passes = Array.from({ length: stageCount }, (_, i) => i);
+  const mine = passes.map((i) => passWork(kernel, { full, stage, storeStage }, i));
+  const copies = unroll;
   const plan = {
     kernel,
     rank,
@@ -204,12 +209,42 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   if (kept.length * points * slotBytes > spillLimit) kept = [];
   const spills = new Map(kept.map((k, slot) => [k.value, { slot, stage: k.stage }]));
   const scratchBytes = kept.length * points * slotBytes;
-  return { ...plan, ...rest, spills, scratchBytes };
+  // Short passes are unrolled further, or each sum would wait for the one before; what is kept between passes lies in the order of one unrolling.
+  const free = inRow && kept.length === 0;
+  const passCopies = mine.map((work) => free ? Math.max(copies, lightness(work)) : copies);
+  return { ...plan, ...rest, passCopies, spills, scratchBytes };
+}
+
+/** Vectors that a loop body of this much work handles side by side. */
+const lightness = (work: number): number => work <= 12 ? 4 : work <= 90 ? 2 : 1;
+
+/** Work at one point of the row in one pass. */
+function passWork(
+  kernel: Kernel,
+  p: Pick<Plan, "full" | "stage" | "storeStage">,
+  pass: number,
+): number {
+  const seen = new Set<number>();
+  const visit = (id: number): number => {
+    if (!p.full[id] || seen.has(id)) return 0;
+    seen.add(id);
+    const v = kernel.values[id];
+    const own = v.kind === "op" ? ops[v.op].cost : v.kind === "const" ? 0 : 1;
+    return argsOf(v).reduce((sum, a) => sum + visit(a), own);
+  };
+  let work = 0;
+  for (const v of kernel.values) {
+    if (v.kind === "reduce" && p.stage[v.arg] === pass) work += 1 + visit(v.arg);
+  }
+  kernel.stores.forEach((s, i) => {
+    if (p.storeStage[i] === pass) work += storeArgs(s).reduce((sum, a) => sum + visit(a), 1);
+  });
+  return work;
 }
 
 /** Full values worth keeping between passes, each with the pass that computes it. */
 function chooseSpills(
-  p: Omit<Plan, "spills" | "scratchBytes">,
+  p: Omit<Plan, "spills" | "scratchBytes" | "passCopies">,
 ): { value: number; stage: number }[] {
   const { kernel, full, stage, home, depth } = p;
   const computedIn = new Map<number, number>();
