@@ -221,4 +221,10 @@ export {
   MaxUnpool3d,
   type MaxUnpoolModuleOptions,
 } from "./adaptive_pooling.ts";
+export {
+  FractionalMaxPool,
+  FractionalMaxPool2d,
+  FractionalMaxPool3d,
+  type FractionalMaxPoolModuleOptions,
+} from "./fractional_pooling.ts";
 export { ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold } from "./unfold.ts";

@@ -64,6 +64,8 @@ def positional(cls):
 def run(info, sample, training):
     cls, init = info.module_cls, getattr(info.module_cls.__init__, "plain", info.module_cls.__init__)
     make, call = sample.constructor_input, sample.forward_input
+    if "_random_samples" in make.kwargs:  # drawn in float64 whatever the module's dtype
+        make.kwargs["_random_samples"] = make.kwargs["_random_samples"].float()
     options = bound(cls, init, make.args, make.kwargs)
     options.pop("options", None)
     module = cls(*make.args, **make.kwargs)

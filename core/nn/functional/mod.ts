@@ -160,6 +160,13 @@ export {
   type MaxUnpoolOptions,
 } from "./adaptive_pool.ts";
 export {
+  fractionalMaxPool2d,
+  fractionalMaxPool2dWithIndices,
+  fractionalMaxPool3d,
+  fractionalMaxPool3dWithIndices,
+  type FractionalMaxPoolOptions,
+} from "./fractional_pool.ts";
+export {
   affineGrid,
   type AffineGridOptions,
   type GridPaddingMode,

@@ -83,6 +83,20 @@ const unpool = (fn: typeof F.maxUnpool2d) => (s: Sample) =>
       : numbersOf(argument(s, 4, "output_size")),
   });
 
+const fractional =
+  (values: typeof F.fractionalMaxPool2d, both: typeof F.fractionalMaxPool2dWithIndices) =>
+  (s: Sample) => {
+    const options = {
+      outputSize: list(argument(s, 1, "output_size")),
+      outputRatio: list(argument(s, 2, "output_ratio")),
+      randomSamples: optional(s.kwargs._random_samples),
+    };
+    const x = tensorOf(s.input), kernel = list(argument(s, 0, "kernel_size"))!;
+    if (argument(s, 3, "return_indices") !== true) return values(x, kernel, options);
+    const found = both(x, kernel, options);
+    return [found.values, found.indices];
+  };
+
 /** Adapters by PyTorch's name. */
 export const windows: Adapters = {
   "nn.functional.conv1d": conv(F.conv1d),
@@ -115,6 +129,14 @@ export const windows: Adapters = {
   "nn.functional.max_unpool1d": unpool(F.maxUnpool1d),
   "nn.functional.max_unpool2d": unpool(F.maxUnpool2d),
   "nn.functional.max_unpool3d": unpool(F.maxUnpool3d),
+  "nn.functional.fractional_max_pool2d": fractional(
+    F.fractionalMaxPool2d,
+    F.fractionalMaxPool2dWithIndices,
+  ),
+  "nn.functional.fractional_max_pool3d": fractional(
+    F.fractionalMaxPool3d,
+    F.fractionalMaxPool3dWithIndices,
+  ),
   "nn.functional.unfold": (s) =>
     F.unfold(tensorOf(s.input), list(argument(s, 0, "kernel_size"))!, {
       dilation: list(argument(s, 1, "dilation")),
@@ -131,6 +153,4 @@ export const windows: Adapters = {
 /** Names left out, and why. */
 export const windowsReasons: Record<string, string> = {
   max_pool2d_with_indices_backward: "an internal form: the gradient of maxPool2d",
-  "nn.functional.fractional_max_pool2d": "rarely used; not built",
-  "nn.functional.fractional_max_pool3d": "rarely used; not built",
 };
