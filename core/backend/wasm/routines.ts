@@ -4,8 +4,10 @@ import { dtypes } from "../../dtype.ts";
 import { allReduce } from "../collective.ts";
 import { plainTable } from "../plain/mod.ts";
 import { Convolutions } from "./convolution.ts";
+import { type FastRoutines, systemLapack } from "./lapack.ts";
 import type { WasmMemory } from "./memory.ts";
 import type { Pool } from "./pool.ts";
+import { Pooling } from "./pooling.ts";
 import { Products, type RoutineOptions } from "./products.ts";
 
 export type { RoutineOptions } from "./products.ts";
@@ -24,16 +26,19 @@ export function makeRoutines(
     }
     return opened;
   };
-  const plain = plainTable((_, run) => (call, buffers): RoutineLaunch => ({
-    start: () =>
-      run(
-        call.params,
-        call.operands.map((o, i) => {
-          const at = memory.address(buffers[i]) / dtypes[o.dtype].bytes;
-          const view = memory.view(o.dtype) as unknown as Float32Array;
-          return { ...o, data: view.subarray(at, at + buffers[i].length) };
-        }),
-      ),
+  const pooling = new Pooling(memory, pool);
+  let lapack: FastRoutines | undefined;
+  const plain = plainTable((name, run) => (call, buffers): RoutineLaunch => ({
+    start: () => {
+      const operands = call.operands.map((o, i) => {
+        const at = memory.address(buffers[i]) / dtypes[o.dtype].bytes;
+        const view = memory.view(o.dtype) as unknown as Float64Array;
+        return { ...o, data: view.subarray(at, at + buffers[i].length) };
+      });
+      lapack ??= systemLapack(options.blas);
+      const fast = lapack[name] as ((...args: Parameters<typeof run>) => boolean) | undefined;
+      if (!fast?.(call.params, operands)) run(call.params, operands);
+    },
   }));
   return {
     ...plain,
@@ -43,6 +48,9 @@ export function makeRoutines(
       open().convolutions.input(call, buffers) ?? plain.convolutionInput(call, buffers),
     convolutionWeight: (call, buffers) =>
       open().convolutions.weight(call, buffers) ?? plain.convolutionWeight(call, buffers),
+    maxPool: (call, buffers) => pooling.maxPool(call, buffers) ?? plain.maxPool(call, buffers),
+    poolScatter: (call, buffers) =>
+      pooling.scatter(call, buffers) ?? plain.poolScatter(call, buffers),
     matmul: (call, buffers): RoutineLaunch => ({
       start: open().products.bind(call, buffers),
     }),
