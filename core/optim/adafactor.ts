@@ -1,7 +1,7 @@
 /** Adaptive steps whose memory is a row and a column instead of a matrix. */
 import type { DType } from "../dtype.ts";
 import type { Shape } from "../shape.ts";
-import { full, type Tensor } from "../tensor/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
 import { CountedOptimizer, decayFactor, type Scalars } from "./counted.ts";
 import { notNegative, type OptionCheck, type ParamState, type StateForm } from "./optimizer.ts";
 import type { OptimizerOptions, ParamGroup, Params } from "./param_group.ts";
@@ -93,7 +93,7 @@ export class Adafactor extends CountedOptimizer<AdafactorOptions> {
       variance = row.mul(column).div(row.mean(-2, true).clamp({ min: eps }));
     } else variance = next("variance", squares);
     const update = variance.clamp({ min: eps * eps }).rsqrt().mul(g);
-    const size = rootMeanSquare(p).maximum(full([], leastSize, p)).mul(relative);
+    const size = rootMeanSquare(p).clamp({ min: leastSize }).mul(relative);
     const excess = rootMeanSquare(update).div(group.value("d", p.dtype)).clamp({ min: 1 });
     const from = group.isZero("weightDecay") ? p : p.mul(decay);
     changed.push(p.assign(from.sub(update.mul(size.div(excess)))));

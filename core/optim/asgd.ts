@@ -41,18 +41,10 @@ export class ASGD extends CountedOptimizer<ASGDOptions> {
     return { step: 0, eta: group.lr, mu: 1 };
   }
 
-  /** Step size and weight of this step and of the next. */
-  protected override scalars(
-    group: ParamGroup<ASGDOptions>,
-    t: Tensor,
-    lr: Tensor,
-    old: Scalars,
-  ): Scalars {
+  /** Step size and weight of the next step. */
+  protected override scalars(group: ParamGroup<ASGDOptions>, t: Tensor, lr: Tensor): Scalars {
     const lambd = group.value("lambd", "float64"), alpha = group.value("alpha", "float64");
     return {
-      stepSize: old.eta.to("float64").mul(1),
-      weight: old.mu.to("float64").mul(1),
-      decay: old.eta.to("float64").mul(lambd).neg().add(1),
       eta: lr.div(lr.mul(lambd).mul(t).add(1).pow(alpha)),
       mu: t.sub(group.value("t0", "float64")).maximum(1).reciprocal(),
     };
@@ -63,13 +55,14 @@ export class ASGD extends CountedOptimizer<ASGDOptions> {
     p: Tensor,
     group: ParamGroup<ASGDOptions>,
     state: ParamState,
-    { stepSize, weight, decay }: Scalars,
+    { eta, mu }: Scalars,
   ): Tensor[] {
     const average = state.ax ??= this.newState(p);
     const g = this.decayedGradient(p, group);
-    const next = p.mul(decay).sub(g.mul(stepSize));
+    const decay = eta.mul(group.value("lambd", p.dtype)).neg().add(1);
+    const next = p.mul(decay).sub(g.mul(eta));
     // A weight of 1 gives the newest point itself, without rounding.
-    const nextAverage = weight.eq(1).where(next, average.add(next.sub(average).mul(weight)));
+    const nextAverage = mu.eq(1).where(next, average.add(next.sub(average).mul(mu)));
     return [average.assign(nextAverage), p.assign(next)];
   }
 }

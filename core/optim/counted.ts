@@ -75,7 +75,7 @@ export abstract class CountedOptimizer<O extends OptimizerOptions> extends Optim
    * @param p The parameter
    * @param group Its group
    * @param state What is remembered for it
-   * @param scalars Those of this step that are not carried on, in the parameter's dtype
+   * @param scalars Those of this step, in the parameter's dtype; of the carried ones the values before this step
    * @returns Everything assigned
    */
   protected abstract change(
@@ -92,10 +92,14 @@ export abstract class CountedOptimizer<O extends OptimizerOptions> extends Optim
       const count = shared.carried.step.add(1);
       const t = count.to("float64"), lr = group.lrTensor.to("float64");
       const values = this.scalars(group, t, lr, shared.carried);
+      const old = Object.entries(shared.carried).map(([name, x]) =>
+        [name, x.to("float64")] as const
+      );
       const next = shared.assign({ ...values, step: count });
       changed.push(...next.changed);
+      const all = [...old, ...Object.entries(next.derived)];
       for (const p of members) {
-        const cast = Object.entries(next.derived).map(([name, t]) => [name, t.to(p.dtype)]);
+        const cast = all.map(([name, x]) => [name, x.to(p.dtype)]);
         changed.push(...this.change(p, group, this.stateOf(p), Object.fromEntries(cast)));
       }
     }

@@ -12,6 +12,7 @@ import {
   zeros,
 } from "../tensor/mod.ts";
 import { type LinePoint, strongWolfe } from "./line_search.ts";
+import { type Change, dispose, type Memory, read, twoLoop } from "./lbfgs_memory.ts";
 import { notNegative, Optimizer, type OptionCheck } from "./optimizer.ts";
 import type { OptimizerOptions, ParamGroupInput, Params } from "./param_group.ts";
 import type { OptimizerStateDict } from "./state_dict.ts";
@@ -33,29 +34,6 @@ export interface LBFGSOptions extends OptimizerOptions {
 }
 
 const count: OptionCheck = [(x: number) => Number.isInteger(x) && x > 0, "a whole number above 0"];
-
-/** One remembered change: of the gradient, of the parameters, and `1 / (y . s)`. */
-interface Change {
-  readonly y: Tensor;
-  readonly s: Tensor;
-  readonly ro: Tensor;
-}
-
-/** What goes from step to step; absent before the first. */
-interface Memory {
-  changes: Change[];
-  direction: Tensor;
-  t: number;
-  scale: Tensor;
-  gradient: Tensor;
-  loss: number;
-}
-
-const dispose = (...tensors: Tensor[]) => tensors.forEach((t) => t.dispose());
-
-/** Several 0-d tensors on the host, in one plan. */
-const read = (...scalars: Tensor[]): number[] =>
-  Array.from(stack(scalars).to("float64").data() as Float64Array);
 
 /**
  * L-BFGS (Nocedal 1980) in PyTorch's form, with its strong Wolfe line search (Nocedal and Wright, Numerical Optimization, algorithms 3.5, 3.6 and
@@ -149,22 +127,6 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
     return { f, gradient: this.#flatGradient() };
   }
 
-  /** The direction to go: the gradient times the approximate inverse Hessian, by the two-loop recursion, without reading anything back. */
-  #direction(gradient: Tensor, { changes, scale }: Memory): Tensor {
-    let q = gradient.neg();
-    const shares: Tensor[] = [];
-    for (let i = changes.length - 1; i >= 0; i--) {
-      const { y, s, ro } = changes[i];
-      shares[i] = s.dot(q).mul(ro);
-      q = q.sub(y.mul(shares[i]));
-    }
-    let r = q.mul(scale);
-    changes.forEach(({ y, s, ro }, i) => {
-      r = r.add(s.mul(shares[i].sub(y.dot(r).mul(ro))));
-    });
-    return r.realize();
-  }
-
   /** Remembers how the gradient changed over the last move, unless it curved the wrong way. */
   #remember(memory: Memory, gradient: Tensor): void {
     const y = gradient.sub(memory.gradient), s = memory.direction.mul(memory.t), ys = y.dot(s);
@@ -210,7 +172,7 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
       this.#iterations++;
       if (memory !== undefined) this.#remember(memory, gradient);
       const direction = keep(
-        memory === undefined ? gradient.neg() : this.#direction(gradient, memory),
+        memory === undefined ? gradient.neg() : twoLoop(gradient, memory),
       );
       const [sum, slope, largest] = read(
         gradient.abs().sum(),

@@ -36,11 +36,12 @@ export class Lion extends Optimizer<LionOptions> {
       const state = this.stateOf(p), mean = state.expAvg ??= this.newState(p);
       const [beta1, beta2] = [0, 1].map((i) => group.value("betas", p.dtype, i));
       const g = this.gradientOf(p, group), lr = group.lrTensor.to(p.dtype);
-      const direction = mean.mul(beta1).add(g.mul(oneMinus(beta1))).sign();
+      // One difference for both averages, so that they share a kernel.
+      const change = g.sub(mean), direction = mean.add(change.mul(oneMinus(beta1))).sign();
       const pull = group.isZero("weightDecay")
         ? direction
         : direction.add(p.mul(group.value("weightDecay", p.dtype)));
-      const next = mean.mul(beta2).add(g.mul(oneMinus(beta2)));
+      const next = mean.add(change.mul(oneMinus(beta2)));
       return [mean.assign(next), p.assign(p.sub(pull.mul(lr)))];
     });
   }

@@ -1,5 +1,5 @@
 /** Runs optimizers and schedulers beside PyTorch's: same start, same gradients, same numbers after 20 steps and in the state. */
-import { clearPlans, optim, Parameter, stepScope, Tensor, tensor } from "@pta/accelerated";
+import { clearPlans, optim, Parameter, stepScope, type Tensor, tensor } from "@pta/accelerated";
 import { compareTensors, type Tolerance } from "./compare.ts";
 import { decode, readLines } from "./fixture.ts";
 import type { SuiteResult } from "./operator_suite.ts";

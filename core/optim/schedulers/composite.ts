@@ -22,11 +22,12 @@ function first(name: string, schedulers: readonly LRScheduler[]): LRScheduler {
   throw new TypeError(`Cannot make ${name} of no schedulers`);
 }
 
-/** What both kinds share. */
-abstract class Composite<F extends object = object> extends LRScheduler<F> {
+/** What schedulers made of schedulers share. */
+export abstract class CompositeScheduler<F extends object = object> extends LRScheduler<F> {
   /** The parts. */
   readonly schedulers: readonly LRScheduler[];
 
+  /** Sets no rates. */
   constructor(optimizer: Optimizer, schedulers: readonly LRScheduler[], fields: F) {
     super(optimizer, fields, null);
     this.schedulers = schedulers;
@@ -67,7 +68,7 @@ abstract class Composite<F extends object = object> extends LRScheduler<F> {
 }
 
 /** Steps all its schedulers each time; their factors multiply. */
-export class ChainedScheduler extends Composite {
+export class ChainedScheduler extends CompositeScheduler {
   /**
    * Chains schedulers that have set their first rates already.
    * @param schedulers The schedulers, of one optimizer
@@ -95,7 +96,7 @@ export class ChainedScheduler extends Composite {
 }
 
 /** One scheduler after the other; each counts its own epochs from 0. */
-export class SequentialLR extends Composite<{ _milestones: number[] }> {
+export class SequentialLR extends CompositeScheduler<{ _milestones: number[] }> {
   /**
    * Sets the first rates, those of the first scheduler.
    * @param optimizer The optimizer

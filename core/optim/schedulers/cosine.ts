@@ -50,11 +50,17 @@ export interface CosineAnnealingWarmRestartsOptions extends CosineAnnealingLROpt
   readonly tMult?: number;
 }
 
-interface RestartFields {
+/** What {@linkcode CosineAnnealingWarmRestarts} is made of. */
+export interface RestartFields {
+  /** Epochs of the first period. */
   T_0: number;
+  /** Epochs of the present period. */
   T_i: number;
+  /** Factor of the period at each restart. */
   T_mult: number;
+  /** Least rate. */
   eta_min: number;
+  /** Epochs since the last restart. */
   T_cur: number;
 }
 

@@ -27,13 +27,21 @@ export interface CyclicLROptions extends SchedulerOptions, MomentumOptions {
   readonly scaleMode?: "cycle" | "iterations";
 }
 
-interface CyclicFields extends MomentumFields {
+/** What {@linkcode CyclicLR} is made of. */
+export interface CyclicFields extends MomentumFields {
+  /** Largest rate of each group. */
   max_lrs: number[];
+  /** Steps of one cycle. */
   total_size: number;
+  /** Share of them in which the rate goes up. */
   step_ratio: number;
+  /** How the height changes. */
   mode: CyclicMode;
+  /** Factor of the mode `"exp_range"`. */
   gamma: number;
+  /** What the factor of the height is a function of. */
   scale_mode: "cycle" | "iterations";
+  /** One's own factor of the height. */
   scale_fn?: (x: number) => number;
 }
 

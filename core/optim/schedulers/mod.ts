@@ -1,15 +1,23 @@
 /** Learning-rate schedulers with PyTorch's names, defaults and state keys. */
-export { ChainedScheduler, SequentialLR } from "./composite.ts";
+export { ChainedScheduler, CompositeScheduler, SequentialLR } from "./composite.ts";
 export {
   CosineAnnealingLR,
   type CosineAnnealingLROptions,
   CosineAnnealingWarmRestarts,
   type CosineAnnealingWarmRestartsOptions,
+  type RestartFields,
 } from "./cosine.ts";
-export { CyclicLR, type CyclicLROptions, type CyclicMode } from "./cyclic.ts";
-export { LambdaLR, type LrLambda, MultiplicativeLR } from "./lambda.ts";
-export type { MomentumOptions } from "./momentum.ts";
-export { OneCycleLR, type OneCycleLROptions } from "./one_cycle.ts";
+export { type CyclicFields, CyclicLR, type CyclicLROptions, type CyclicMode } from "./cyclic.ts";
+export { type LambdaFields, LambdaLR, type LrLambda, MultiplicativeLR } from "./lambda.ts";
+export type { MomentumFields, MomentumOptions } from "./momentum.ts";
+export {
+  type OneCycleFields,
+  type OneCycleLevel,
+  OneCycleLR,
+  type OneCycleLROptions,
+  type OneCycleMomentum,
+  type OneCyclePhase,
+} from "./one_cycle.ts";
 export {
   ConstantLR,
   type ConstantLROptions,
@@ -19,7 +27,11 @@ export {
   PolynomialLR,
   type PolynomialLROptions,
 } from "./ramp.ts";
-export { ReduceLROnPlateau, type ReduceLROnPlateauOptions } from "./reduce_on_plateau.ts";
+export {
+  type PlateauFields,
+  ReduceLROnPlateau,
+  type ReduceLROnPlateauOptions,
+} from "./reduce_on_plateau.ts";
 export {
   LRScheduler,
   type SchedulerOptions,
@@ -27,4 +39,4 @@ export {
   type SchedulerValue,
 } from "./scheduler.ts";
 export { MultiStepLR, StepLR, type StepLROptions } from "./step.ts";
-export { SWALR, type SWALROptions } from "./swa.ts";
+export { type SWAFields, SWALR, type SWALROptions } from "./swa.ts";

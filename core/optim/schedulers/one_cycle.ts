@@ -28,22 +28,36 @@ export interface OneCycleLROptions extends SchedulerOptions, MomentumOptions {
   readonly threePhase?: boolean;
 }
 
-type Level = "initial_lr" | "max_lr" | "min_lr";
-type MomentumLevel = "base_momentum" | "max_momentum";
+/** A rate that a phase starts from or ends at. */
+export type OneCycleLevel = "initial_lr" | "max_lr" | "min_lr";
+/** A momentum that a phase starts from or ends at. */
+export type OneCycleMomentum = "base_momentum" | "max_momentum";
 
-interface Phase {
+/** One stretch of the cycle. */
+export interface OneCyclePhase {
+  /** Step at which it is over. */
   readonly end_step: number;
-  readonly start_lr: Level;
-  readonly end_lr: Level;
-  readonly start_momentum: MomentumLevel;
-  readonly end_momentum: MomentumLevel;
+  /** First rate. */
+  readonly start_lr: OneCycleLevel;
+  /** Last rate. */
+  readonly end_lr: OneCycleLevel;
+  /** First momentum. */
+  readonly start_momentum: OneCycleMomentum;
+  /** Last momentum. */
+  readonly end_momentum: OneCycleMomentum;
 }
 
-interface OneCycleFields extends MomentumFields {
+/** What {@linkcode OneCycleLR} is made of. */
+export interface OneCycleFields extends MomentumFields {
+  /** Steps of the cycle. */
   total_steps: number;
-  _schedule_phases: Phase[];
+  /** Its stretches. */
+  _schedule_phases: OneCyclePhase[];
+  /** Along a cosine or a straight line. */
   _anneal_func_type: "cos" | "linear";
+  /** Largest rate of each group. */
   max_lrs: number[];
+  /** Last rate of each group. */
   min_lrs: number[];
 }
 
@@ -53,12 +67,12 @@ const anneals: Readonly<Record<"cos" | "linear", (a: number, b: number, share: n
     linear: (a, b, share) => (b - a) * share + a,
   };
 
-function phases(steps: number, share: number, three: boolean): Phase[] {
+function phases(steps: number, share: number, three: boolean): OneCyclePhase[] {
   const phase = (
     end_step: number,
-    [start_lr, end_lr]: [Level, Level],
-    [start_momentum, end_momentum]: [MomentumLevel, MomentumLevel],
-  ): Phase => ({ end_step, start_lr, end_lr, start_momentum, end_momentum });
+    [start_lr, end_lr]: [OneCycleLevel, OneCycleLevel],
+    [start_momentum, end_momentum]: [OneCycleMomentum, OneCycleMomentum],
+  ): OneCyclePhase => ({ end_step, start_lr, end_lr, start_momentum, end_momentum });
   const up = phase(share * steps - 1, ["initial_lr", "max_lr"], ["max_momentum", "base_momentum"]);
   if (!three) {
     return [up, phase(steps - 1, ["max_lr", "min_lr"], ["base_momentum", "max_momentum"])];

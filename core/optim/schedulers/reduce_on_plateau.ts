@@ -22,18 +22,29 @@ export interface ReduceLROnPlateauOptions {
   readonly eps?: number;
 }
 
-interface PlateauFields {
+/** What {@linkcode ReduceLROnPlateau} is made of, and remembers. */
+export interface PlateauFields {
+  /** Whether less or more is better. */
   mode: "min" | "max";
+  /** Factor of the rate. */
   factor: number;
+  /** Epochs without improvement that are borne. */
   patience: number;
+  /** Change that counts as an improvement. */
   threshold: number;
+  /** Whether the threshold is a share or a difference. */
   threshold_mode: "rel" | "abs";
+  /** Epochs after a reduction in which none is counted. */
   cooldown: number;
+  /** Least rate of each group. */
   min_lrs: number[];
+  /** Smaller changes of the rate are left undone. */
   eps: number;
-  /** null until a metric has been seen, since JSON knows no infinity. */
+  /** Best metric; null until one has been seen, since JSON knows no infinity. */
   best: number | null;
+  /** Epochs of the cooldown that are left. */
   cooldown_counter: number;
+  /** Epochs since the last improvement. */
   num_bad_epochs: number;
 }
 

@@ -10,9 +10,13 @@ export interface SWALROptions extends SchedulerOptions {
   readonly annealStrategy?: "cos" | "linear";
 }
 
-interface SWAFields {
+/** What {@linkcode SWALR} is made of. */
+export interface SWAFields {
+  /** Rate of each group to reach. */
   swa_lrs: number[];
+  /** Epochs until it is reached. */
   anneal_epochs: number;
+  /** Along a cosine or a straight line. */
   _anneal_strategy: "cos" | "linear";
 }
 
