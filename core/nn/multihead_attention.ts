@@ -1,10 +1,8 @@
 /** Attention with several heads as a module. */
 import type { DType } from "../dtype.ts";
-import { cat, Parameter, type Tensor, zeros } from "../tensor/mod.ts";
+import { Parameter, type Tensor, zeros } from "../tensor/mod.ts";
 import { checkProbability, checkSize } from "./check.ts";
-import { dropout } from "./functional/dropout.ts";
-import { scaledDotProductAttention } from "./functional/attention.ts";
-import { linear } from "./functional/linear.ts";
+import { attendHeads, type AttentionCall } from "./functional/multihead_attention.ts";
 import { constant_, xavierNormal_, xavierUniform_ } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
@@ -30,20 +28,7 @@ export interface MultiheadAttentionOptions {
 }
 
 /** Options of a call of {@linkcode MultiheadAttention}. */
-export interface MultiheadAttentionCall {
-  /** `[N, S]` or `[S]`: bool, true where a key is ignored, or a float that is added. */
-  readonly keyPaddingMask?: Tensor;
-  /** Whether the weights are returned too; true by default. Without them nothing of size `L x S` needs to be kept. */
-  readonly needWeights?: boolean;
-  /** `[L, S]` or `[N * heads, L, S]`: bool, true where attention is not allowed, or a float that is added. */
-  readonly attnMask?: Tensor;
-  /** Whether returned weights are averaged over the heads; true by default. */
-  readonly averageAttnWeights?: boolean;
-  /** Says that attnMask is the causal one; the mask decides. */
-  readonly isCausal?: boolean;
-}
-
-const text = (t: Tensor): string => `[${t.shape.join(", ")}]`;
+export type MultiheadAttentionCall = AttentionCall;
 
 /** Attention over projections in several heads, joined and projected again (Vaswani et al., arXiv:1706.03762). */
 export class MultiheadAttention extends Module {
@@ -119,19 +104,6 @@ export class MultiheadAttention extends Module {
     }
   }
 
-  /** Queries, keys and values `[N, L, E]` after their projections. */
-  #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
-    const biases = this.in_proj_bias?.chunk(3);
-    const joint = this.in_proj_weight;
-    if (joint !== undefined && query === key && key === value) {
-      // Self-attention: one product instead of three.
-      return linear(query, joint, this.in_proj_bias).chunk(3, -1);
-    }
-    const weights = joint?.chunk(3) ??
-      [this.q_proj_weight!, this.k_proj_weight!, this.v_proj_weight!];
-    return [query, key, value].map((x, i) => linear(x, weights[i], biases?.[i]));
-  }
-
   /**
    * The attended values, and the attention weights unless they are not needed.
    *
@@ -148,115 +120,27 @@ export class MultiheadAttention extends Module {
     value: Tensor,
     options: MultiheadAttentionCall = {},
   ): [Tensor, Tensor | undefined] {
-    const { batchFirst, addZeroAttn, dropout: p } = this.options;
-    const { needWeights = true, averageAttnWeights = true } = options;
-    this.#check(query, key, value);
-    const single = query.ndim === 2, heads = this.numHeads;
-    const same = query === key && key === value;
-    const toBatch = (x: Tensor) => single ? x.unsqueeze(0) : batchFirst ? x : x.transpose(0, 1);
-    const q0 = toBatch(query);
-    let [q, k, v] = same
-      ? this.#project(q0, q0, q0)
-      : this.#project(q0, toBatch(key), toBatch(value));
-    const [batch, length] = q.shape;
-    let extra = 0;
-    const append = (x: Tensor, row: Tensor) => cat([x, row.expand(batch, 1, this.embedDim)], 1);
-    if (this.bias_k !== undefined) {
-      [k, v] = [append(k, this.bias_k), append(v, this.bias_v!)];
-      extra++;
-    }
-    const split = (x: Tensor) =>
-      x.reshape(batch, x.shape[1], heads, this.embedDim / heads).transpose(1, 2);
-    if (addZeroAttn) {
-      const zero = zeros([1, 1, this.embedDim], { dtype: k.dtype, device: k.device });
-      [k, v] = [append(k, zero), append(v, zero)];
-      extra++;
-    }
-    const mask = this.#mask(options, batch, single, extra, q);
-    const training = this.training && p > 0;
-    [q, k, v] = [split(q), split(k), split(v)];
-    let joined: Tensor, weights: Tensor | undefined;
-    if (needWeights) {
-      let scores = q.mul(1 / Math.sqrt(this.embedDim / heads)).matmul(k.transpose(-2, -1));
-      if (mask !== undefined) scores = scores.add(mask);
-      weights = dropout(scores.softmax(-1), { p, training });
-      joined = weights.matmul(v);
-      if (averageAttnWeights) weights = weights.mean(1);
-      if (single) weights = weights.squeeze(0);
-    } else {
-      joined = scaledDotProductAttention(q, k, v, { attnMask: mask, dropoutP: training ? p : 0 });
-    }
-    const y = this.out_proj.forward(
-      joined.transpose(1, 2).reshape(batch, length, this.embedDim),
-    );
-    return [single ? y.squeeze(0) : batchFirst ? y : y.transpose(0, 1), weights];
-  }
-
-  /** Both masks as one that is added to the scores, broadcast to `[N, heads, L, S]`, open for the appended keys. */
-  #mask(
-    { attnMask, keyPaddingMask }: MultiheadAttentionCall,
-    batch: number,
-    single: boolean,
-    extra: number,
-    q: Tensor,
-  ): Tensor | undefined {
-    const additive = (m: Tensor) =>
-      m.dtype === "bool"
-        ? zeros(m.shape, { dtype: q.dtype, device: q.device }).maskedFill(m, -Infinity)
-        : m.to(q.dtype);
-    const open = (m: Tensor) => extra === 0 ? m : m.pad([0, extra]);
-    let mask: Tensor | undefined;
-    if (attnMask !== undefined) {
-      const m = open(additive(attnMask));
-      const fits = attnMask.ndim === 2 ||
-        (attnMask.ndim === 3 && attnMask.shape[0] === batch * this.numHeads);
-      if (!fits) {
-        throw new TypeError(
-          `Cannot apply MultiheadAttention with attnMask ${text(attnMask)}: it must be [L, S] or [${
-            batch * this.numHeads
-          }, L, S]`,
-        );
-      }
-      mask = m.ndim === 2 ? m : m.reshape(batch, this.numHeads, m.shape[1], m.shape[2]);
-    }
-    if (keyPaddingMask !== undefined) {
-      const wanted = single ? 1 : 2;
-      if (keyPaddingMask.ndim !== wanted || (!single && keyPaddingMask.shape[0] !== batch)) {
-        throw new TypeError(
-          `Cannot apply MultiheadAttention with keyPaddingMask ${
-            text(keyPaddingMask)
-          }: it must be ${single ? "[S]" : `[${batch}, S]`}`,
-        );
-      }
-      const m = open(additive(keyPaddingMask)).reshape(single ? 1 : batch, 1, 1, -1);
-      mask = mask === undefined ? m : mask.add(m);
-    }
-    return mask;
-  }
-
-  #check(query: Tensor, key: Tensor, value: Tensor): void {
-    const { kdim, vdim, batchFirst } = this.options;
-    const wanted = [this.embedDim, kdim, vdim];
-    const names = ["query", "key", "value"], sizes = ["embedDim", "kdim", "vdim"];
-    [query, key, value].forEach((t, i) => {
-      if (t.ndim === query.ndim && (t.ndim === 2 || t.ndim === 3) && t.shape.at(-1) === wanted[i]) {
-        return;
-      }
-      throw new TypeError(
-        `Cannot apply MultiheadAttention to ${names[i]} ${text(t)}: it must be ${
-          batchFirst ? "[N, L" : "[L, N"
-        }, ${wanted[i]}] or [L, ${wanted[i]}], the last size ${sizes[i]}`,
-      );
-    });
-    const time = query.ndim === 2 || !batchFirst ? 0 : 1;
-    const other = query.ndim === 3 ? 1 - time : time;
-    const agree = key.shape[time] === value.shape[time] &&
-      (query.ndim === 2 || [key, value].every((t) => t.shape[other] === query.shape[other]));
-    if (agree) return;
-    throw new TypeError(
-      `Cannot apply MultiheadAttention to query ${text(query)}, key ${text(key)}, value ${
-        text(value)
-      }: batch sizes and the lengths of key and value must be equal`,
+    const { batchFirst, addZeroAttn, dropout } = this.options;
+    return attendHeads(
+      { name: "MultiheadAttention", batchFirst },
+      [query, key, value],
+      this.numHeads,
+      {
+        ...options,
+        inProjWeight: this.in_proj_weight,
+        inProjBias: this.in_proj_bias,
+        biasK: this.bias_k,
+        biasV: this.bias_v,
+        addZeroAttn,
+        dropoutP: dropout,
+        outProjWeight: this.out_proj.weight,
+        outProjBias: this.out_proj.bias,
+        training: this.training,
+        useSeparateProjWeight: this.in_proj_weight === undefined,
+        qProjWeight: this.q_proj_weight,
+        kProjWeight: this.k_proj_weight,
+        vProjWeight: this.v_proj_weight,
+      },
     );
   }
 

@@ -27,7 +27,7 @@ RANDOM = {
     "cauchy", "exponential", "geometric", "log_normal", "normal", "uniform", "bernoulli", "multinomial", "rand_like", "randn", "randn_like", "randint",
     "randint_like", "empty", "empty_like", "new_empty", "nn.functional.dropout", "nn.functional.dropout2d", "nn.functional.dropout3d",
     "nn.functional.alpha_dropout", "nn.functional.feature_alpha_dropout", "nn.functional.rrelu", "nn.functional.fractional_max_pool2d",
-    "nn.functional.fractional_max_pool3d", "svd_lowrank", "pca_lowrank",
+    "nn.functional.fractional_max_pool3d", "nn.functional.multi_head_attention_forward", "svd_lowrank", "pca_lowrank",
 }
 
 # Vectors are free up to their sign: which output holds them, and along which dimension.

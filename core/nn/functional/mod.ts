@@ -16,6 +16,11 @@ export {
 } from "./activation.ts";
 export { type AttentionOptions, scaledDotProductAttention } from "./attention.ts";
 export {
+  type AttentionCall,
+  multiHeadAttentionForward,
+  type MultiHeadAttentionForwardOptions,
+} from "./multihead_attention.ts";
+export {
   alphaDropout,
   type AlphaDropoutOptions,
   dropout,
