@@ -29,6 +29,7 @@ export type { OpName, ReduceOp as KernelReduceOp } from "./ops.ts";
 export type { Storage } from "./storage.ts";
 export type { GradientRule, Movement, Node, NodeArgs, NodeKind, NodeOf, ViewArg } from "./node.ts";
 export type { Affine, View } from "./shape.ts";
+export type { FactorParams } from "./factor_params.ts";
 export { env } from "./env.ts";
 /** Window functions of signals. */
 export * as signal from "./signal/mod.ts";
@@ -36,7 +37,7 @@ export * as signal from "./signal/mod.ts";
 export * as linalg from "./linalg/mod.ts";
 export { einsum } from "./linalg/einsum.ts";
 export { type ContractedDims, tensordot } from "./linalg/tensordot.ts";
-export { luUnpack } from "./linalg/lu.ts";
+export { luUnpack, type PLU } from "./linalg/lu.ts";
 export { type LowRankOptions, pcaLowrank, svdLowrank } from "./linalg/low_rank.ts";
 export type { LuFactors } from "./linalg/mod.ts";
 /** Modules, losses and their functions. */

@@ -4,3 +4,4 @@
  */
 export { ffiGranted, type LibrarySpec, type OpenLibrary, openLibrary } from "./library.ts";
 export { type Blas, type BlasOperand, type BlasProduct, openBlas } from "./blas.ts";
+export { type Lapack, openLapack, type SingularResult, type Triangle } from "./lapack.ts";

@@ -26,12 +26,17 @@ function makeReflector(x: Float64Array, at: number, step: number, length: number
 /** Eliminates what lies below the diagonal in column `j` of `[m, n]` and reflects the columns after it. Returns `tau`. */
 function reflectColumn(x: Float64Array, m: number, n: number, j: number): number {
   const tau = makeReflector(x, j * n + j, n, m - j);
-  for (let c = j + 1; c < n && tau !== 0; c++) {
-    let dot = x[j * n + c];
-    for (let i = j + 1; i < m; i++) dot += x[i * n + j] * x[i * n + c];
-    dot *= tau;
-    x[j * n + c] -= dot;
-    for (let i = j + 1; i < m; i++) x[i * n + c] -= dot * x[i * n + j];
+  if (tau === 0) return tau;
+  // Row by row, as memory lies.
+  const dots = x.slice(j * n, j * n + n);
+  for (let i = j + 1; i < m; i++) {
+    const f = x[i * n + j];
+    for (let c = j + 1; c < n; c++) dots[c] += f * x[i * n + c];
+  }
+  for (let c = j + 1; c < n; c++) x[j * n + c] -= dots[c] *= tau;
+  for (let i = j + 1; i < m; i++) {
+    const f = x[i * n + j];
+    for (let c = j + 1; c < n; c++) x[i * n + c] -= f * dots[c];
   }
   return tau;
 }
@@ -72,12 +77,15 @@ export function applyReflectors(
   const { m, n, count, columns } = sizes;
   for (let j = count - 1; j >= 0; j--) {
     if (tau[j] === 0) continue;
-    for (let c = 0; c < columns; c++) {
-      let dot = q[j * columns + c];
-      for (let i = j + 1; i < m; i++) dot += x[i * n + j] * q[i * columns + c];
-      dot *= tau[j];
-      q[j * columns + c] -= dot;
-      for (let i = j + 1; i < m; i++) q[i * columns + c] -= dot * x[i * n + j];
+    const dots = q.slice(j * columns, (j + 1) * columns);
+    for (let i = j + 1; i < m; i++) {
+      const f = x[i * n + j];
+      for (let c = 0; c < columns; c++) dots[c] += f * q[i * columns + c];
+    }
+    for (let c = 0; c < columns; c++) q[j * columns + c] -= dots[c] *= tau[j];
+    for (let i = j + 1; i < m; i++) {
+      const f = x[i * n + j];
+      for (let c = 0; c < columns; c++) q[i * columns + c] -= f * dots[c];
     }
   }
 }

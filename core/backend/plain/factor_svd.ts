@@ -25,11 +25,13 @@ function orthogonalise(w: Float64Array, v: Float64Array | undefined, n: number):
   };
   // Rows below this are rounding errors of the others, without a direction of their own.
   const floor = 1e-40 * w.reduce((sum, x) => sum + x * x, 0);
+  const squares = new Float64Array(n);
   for (let sweep = 0; sweep < 60; sweep++) {
     let turned = false;
+    for (let p = 0; p < n; p++) squares[p] = dot(p, p);
     for (let p = 0; p < n - 1; p++) {
       for (let q = p + 1; q < n; q++) {
-        const alpha = dot(p, p), beta = dot(q, q), gamma = dot(p, q);
+        const alpha = squares[p], beta = squares[q], gamma = dot(p, q);
         const still = Math.min(alpha, beta) <= floor ||
           Math.abs(gamma) <= 4 * EPS * Math.sqrt(alpha * beta);
         if (still) continue;
@@ -38,6 +40,8 @@ function orthogonalise(w: Float64Array, v: Float64Array | undefined, n: number):
         const t = (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.hypot(1, zeta));
         const c = 1 / Math.hypot(1, t), s = c * t;
         rotate(w, p, q, c, s);
+        squares[p] = alpha - t * gamma;
+        squares[q] = beta + t * gamma;
         if (v !== undefined) rotate(v, p, q, c, s);
       }
     }

@@ -4,7 +4,7 @@ import { dtypes } from "../../dtype.ts";
 import { allReduce } from "../collective.ts";
 import { plainTable } from "../plain/mod.ts";
 import { Convolutions } from "./convolution.ts";
-import { type FastRoutines, systemLapack } from "./lapack.ts";
+import { systemLapack } from "./lapack.ts";
 import type { WasmMemory } from "./memory.ts";
 import type { Pool } from "./pool.ts";
 import { Pooling } from "./pooling.ts";
@@ -27,7 +27,7 @@ export function makeRoutines(
     return opened;
   };
   const pooling = new Pooling(memory, pool);
-  let lapack: FastRoutines | undefined;
+  const lapack = systemLapack(options.blas);
   const plain = plainTable((name, run) => (call, buffers): RoutineLaunch => ({
     start: () => {
       const operands = call.operands.map((o, i) => {
@@ -35,7 +35,6 @@ export function makeRoutines(
         const view = memory.view(o.dtype) as unknown as Float64Array;
         return { ...o, data: view.subarray(at, at + buffers[i].length) };
       });
-      lapack ??= systemLapack(options.blas);
       const fast = lapack[name] as ((...args: Parameters<typeof run>) => boolean) | undefined;
       if (!fast?.(call.params, operands)) run(call.params, operands);
     },

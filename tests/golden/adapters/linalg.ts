@@ -6,7 +6,7 @@ import {
   nn,
   pcaLowrank,
   svdLowrank,
-  Tensor,
+  type Tensor,
   tensordot,
 } from "@pta/accelerated";
 import {
