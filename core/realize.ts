@@ -253,6 +253,7 @@ function run(roots: readonly Node[]): void {
     throw error;
   }
   for (const leaf of plan.written) graph.leaves[leaf].version++;
+  settleAssigns(graph);
   roots.forEach((root, i) => {
     const slot = plan.results[i], s = plan.slots[slot];
     let storage = s.kind === "leaf" ? graph.leaves[s.leaf] : owned.get(slot);
@@ -265,6 +266,22 @@ function run(roots: readonly Node[]): void {
     root.storage = storage;
     root.version = storage.version;
   });
+}
+
+/**
+ * Gives assignments that have run the memory of their targets, so that nobody runs them again. Those that a later one has overwritten get a version that
+ * the memory never has.
+ */
+function settleAssigns(graph: Graph): void {
+  const done = graph.order.filter((n) => n.kind === "assign" && n.storage === undefined);
+  const overwritten = new Set(done.map((n) => n.src[0]));
+  for (const node of done) {
+    // Sources come first in the order, so a chain of assignments is settled from its start.
+    const storage = node.src[0].storage;
+    if (storage === undefined) continue;
+    node.storage = storage;
+    node.version = overwritten.has(node) ? -1 : storage.version;
+  }
 }
 
 function logTimed(backend: Backend, name: string, launch: Launch): void {
