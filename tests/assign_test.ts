@@ -1,6 +1,6 @@
 /** Changes in place that run because something computed from them is read. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { counters, realize, settings, Tensor, tensor } from "@pta/core";
+import { counters, realize, settings, type Tensor, tensor } from "@pta/core";
 import { eachDevice } from "./devices.ts";
 
 const read = (x: Tensor) => [...x.data()].map(Number);
