@@ -10,7 +10,7 @@ import type {
   RoutineCall,
   RoutineLaunch,
 } from "../../device.ts";
-import { contiguousStrides } from "../../shape.ts";
+import { isContiguous } from "../../shape.ts";
 import { type Axes, axesOf, columnModule } from "./im2col.ts";
 import { bindCall } from "./launch.ts";
 import { makeJob, MAX_CHUNKS, type WasmCode, type WasmFunction } from "./pool.ts";
@@ -252,13 +252,13 @@ function geometry(
   y: Operand,
 ): Geometry | undefined {
   const plain = [x, weight, y].every((o) =>
-    o.dtype === "float32" && o.offset === 0 && `${o.strides}` === `${contiguousStrides(o.shape)}`
+    o.dtype === "float32" && o.offset === 0 && isContiguous(o.shape, o.strides)
   );
   const empty = [x, weight, y].some((o) => product(o.shape) === 0);
   if (!plain || params.stride.length > 3 || empty) return undefined;
   const axes = axesOf(params, x.shape, weight.shape, y.shape);
   const window = product(weight.shape.slice(2)), grid = product(y.shape.slice(2));
-  const inputs = weight.shape[1], batch = x.shape[0];
+  const inputs = weight.shape[1], batch = x.shape[0], plane = product(x.shape.slice(2));
   const bytes = 4 * inputs * window * grid;
   return {
     axes,
@@ -266,10 +266,12 @@ function geometry(
     groups: params.groups,
     inputs,
     outputs: weight.shape[0] / params.groups,
-    plane: product(x.shape.slice(2)),
+    plane,
     window,
     grid,
-    pointwise: axes.every((a) => a.kernel === 1 && a.stride === 1 && a.padding === 0),
+    // A transposed convolution may have a plane larger than its grid (outputPadding).
+    pointwise: plane === grid &&
+      axes.every((a) => a.kernel === 1 && a.stride === 1 && a.padding === 0),
     share: Math.max(1, Math.min(batch, Math.floor(COLUMN_BYTES / bytes))),
   };
 }
