@@ -134,7 +134,7 @@ const spec: LibrarySpec<typeof symbols> = {
 };
 
 /** A float64 matrix or vector in memory of the caller. */
-type Reals = Float64Array<ArrayBuffer>;
+export type Reals = Float64Array<ArrayBuffer>;
 
 /** An open LAPACK. Results replace the operands; what is returned is LAPACK's `info`: 0 when all went well. */
 export interface Lapack {

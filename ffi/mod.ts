@@ -4,4 +4,10 @@
  */
 export { ffiGranted, type LibrarySpec, type OpenLibrary, openLibrary } from "./library.ts";
 export { type Blas, type BlasOperand, type BlasProduct, openBlas } from "./blas.ts";
-export { type Lapack, openLapack, type SingularResult, type Triangle } from "./lapack.ts";
+export {
+  type Lapack,
+  openLapack,
+  type Reals,
+  type SingularResult,
+  type Triangle,
+} from "./lapack.ts";

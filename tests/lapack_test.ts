@@ -13,7 +13,9 @@ let lapack: Lapack | undefined, reason = "";
 try {
   lapack = openLapack();
 } catch (error) {
-  reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+  reason = error instanceof Error
+    ? error.message.split("\n").slice(1, 3).join("; ")
+    : String(error);
 }
 
 function operand(shape: number[], value: (i: number) => number = () => 0): PlainOperand {
