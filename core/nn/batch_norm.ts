@@ -18,7 +18,10 @@ const defaults = (options: BatchNormModuleOptions): Required<BatchNormModuleOpti
 
 /** Normalises each channel over the batch and space (Ioffe & Szegedy, arXiv:1502.03167). */
 export abstract class BatchNorm extends ChannelNorm {
-  /** @throws {RangeError} When the number of channels is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When the number of channels is not a whole number of at least 1
+   */
   constructor(numFeatures: number, options: BatchNormModuleOptions = {}) {
     super(numFeatures, defaults(options));
   }
@@ -54,16 +57,19 @@ export abstract class BatchNorm extends ChannelNorm {
 
 /** Batch normalisation of `[N, C]` or `[N, C, L]`. */
 export class BatchNorm1d extends BatchNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [2, 3];
 }
 
 /** Batch normalisation of `[N, C, H, W]`. */
 export class BatchNorm2d extends BatchNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [4];
 }
 
 /** Batch normalisation of `[N, C, D, H, W]`. */
 export class BatchNorm3d extends BatchNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [5];
 }
 
@@ -75,16 +81,21 @@ export interface SyncBatchNormOptions extends BatchNormModuleOptions {
 
 /** Batch normalisation over the batches of all ranks together. */
 export class SyncBatchNorm extends BatchNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [2, 3, 4, 5];
   /** Name of the communicator. */
   readonly processGroup: string;
 
-  /** @throws {RangeError} When the number of channels is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When the number of channels is not a whole number of at least 1
+   */
   constructor(numFeatures: number, options: SyncBatchNormOptions = {}) {
     super(numFeatures, options);
     this.processGroup = options.processGroup ?? "world";
   }
 
+  /** Normalises an input that has been checked. */
   protected override normalize(x: Tensor, options: BatchNormOptions): Tensor {
     const alone = communicator(this.processGroup).worldSize === 1;
     if (alone || !options.training) return batchNorm(x, options);

@@ -83,7 +83,10 @@ export abstract class ChannelNorm extends Module {
     if (this.bias !== undefined) zeros_(this.bias);
   }
 
-  /** @throws {TypeError} When rank or channels of an input do not fit */
+  /**
+   * Checks an input.
+   * @throws {TypeError} When rank or channels of an input do not fit
+   */
   protected checkInput(x: Tensor, channelDim = 1): void {
     const { name } = this.constructor;
     if (!this.ranks.includes(x.ndim)) {

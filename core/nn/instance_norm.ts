@@ -46,15 +46,18 @@ export abstract class InstanceNorm extends ChannelNorm {
 
 /** Instance normalisation of `[N, C, L]` or `[C, L]`. */
 export class InstanceNorm1d extends InstanceNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [2, 3];
 }
 
 /** Instance normalisation of `[N, C, H, W]` or `[C, H, W]`. */
 export class InstanceNorm2d extends InstanceNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [3, 4];
 }
 
 /** Instance normalisation of `[N, C, D, H, W]` or `[C, D, H, W]`. */
 export class InstanceNorm3d extends InstanceNorm {
+  /** Numbers of dimensions that an input may have. */
   protected override readonly ranks: readonly number[] = [4, 5];
 }

@@ -59,9 +59,13 @@ export abstract class Padding extends Module {
 
 /** Mirrors the elements at the border, which is not repeated `[..., W]`. */
 export class ReflectionPad1d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "reflect";
 
-  /** @throws {TypeError} When the number of widths is not 2 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 2 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 1);
   }
@@ -69,9 +73,13 @@ export class ReflectionPad1d extends Padding {
 
 /** Mirrors the elements at the border, which is not repeated `[..., H, W]`. */
 export class ReflectionPad2d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "reflect";
 
-  /** @throws {TypeError} When the number of widths is not 4 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 4 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 2);
   }
@@ -79,9 +87,13 @@ export class ReflectionPad2d extends Padding {
 
 /** Mirrors the elements at the border, which is not repeated `[..., D, H, W]`. */
 export class ReflectionPad3d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "reflect";
 
-  /** @throws {TypeError} When the number of widths is not 6 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 6 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 3);
   }
@@ -89,9 +101,13 @@ export class ReflectionPad3d extends Padding {
 
 /** Repeats the border `[..., W]`. */
 export class ReplicationPad1d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "replicate";
 
-  /** @throws {TypeError} When the number of widths is not 2 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 2 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 1);
   }
@@ -99,9 +115,13 @@ export class ReplicationPad1d extends Padding {
 
 /** Repeats the border `[..., H, W]`. */
 export class ReplicationPad2d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "replicate";
 
-  /** @throws {TypeError} When the number of widths is not 4 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 4 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 2);
   }
@@ -109,9 +129,13 @@ export class ReplicationPad2d extends Padding {
 
 /** Repeats the border `[..., D, H, W]`. */
 export class ReplicationPad3d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "replicate";
 
-  /** @throws {TypeError} When the number of widths is not 6 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 6 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 3);
   }
@@ -119,9 +143,13 @@ export class ReplicationPad3d extends Padding {
 
 /** Continues at the other end `[..., W]`. */
 export class CircularPad1d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "circular";
 
-  /** @throws {TypeError} When the number of widths is not 2 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 2 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 1);
   }
@@ -129,9 +157,13 @@ export class CircularPad1d extends Padding {
 
 /** Continues at the other end `[..., H, W]`. */
 export class CircularPad2d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "circular";
 
-  /** @throws {TypeError} When the number of widths is not 4 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 4 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 2);
   }
@@ -139,9 +171,13 @@ export class CircularPad2d extends Padding {
 
 /** Continues at the other end `[..., D, H, W]`. */
 export class CircularPad3d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "circular";
 
-  /** @throws {TypeError} When the number of widths is not 6 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 6 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 3);
   }
@@ -149,9 +185,13 @@ export class CircularPad3d extends Padding {
 
 /** Zeros around `[..., W]`. */
 export class ZeroPad1d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "constant";
 
-  /** @throws {TypeError} When the number of widths is not 2 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 2 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 1);
   }
@@ -159,9 +199,13 @@ export class ZeroPad1d extends Padding {
 
 /** Zeros around `[..., H, W]`. */
 export class ZeroPad2d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "constant";
 
-  /** @throws {TypeError} When the number of widths is not 4 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 4 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 2);
   }
@@ -169,9 +213,13 @@ export class ZeroPad2d extends Padding {
 
 /** Zeros around `[..., D, H, W]`. */
 export class ZeroPad3d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "constant";
 
-  /** @throws {TypeError} When the number of widths is not 6 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 6 or one is not whole
+   */
   constructor(padding: number | readonly number[]) {
     super(padding, 3);
   }
@@ -179,9 +227,13 @@ export class ZeroPad3d extends Padding {
 
 /** A constant around `[..., W]`. */
 export class ConstantPad1d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "constant";
 
-  /** @throws {TypeError} When the number of widths is not 2 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 2 or one is not whole
+   */
   constructor(padding: number | readonly number[], override readonly value: number) {
     super(padding, 1);
   }
@@ -189,9 +241,13 @@ export class ConstantPad1d extends Padding {
 
 /** A constant around `[..., H, W]`. */
 export class ConstantPad2d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "constant";
 
-  /** @throws {TypeError} When the number of widths is not 4 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 4 or one is not whole
+   */
   constructor(padding: number | readonly number[], override readonly value: number) {
     super(padding, 2);
   }
@@ -199,9 +255,13 @@ export class ConstantPad2d extends Padding {
 
 /** A constant around `[..., D, H, W]`. */
 export class ConstantPad3d extends Padding {
+  /** What stands around the elements. */
   protected override readonly mode: PadMode = "constant";
 
-  /** @throws {TypeError} When the number of widths is not 6 or one is not whole */
+  /**
+   * Makes the layer.
+   * @throws {TypeError} When the number of widths is not 6 or one is not whole
+   */
   constructor(padding: number | readonly number[], override readonly value: number) {
     super(padding, 3);
   }

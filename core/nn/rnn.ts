@@ -214,9 +214,13 @@ export interface RNNOptions extends RecurrentOptions {
 export class RNN extends RecurrentNetwork {
   /** Which function the sum goes through. */
   readonly nonlinearity: "tanh" | "relu";
+  /** One step of the recurrence. */
   protected override readonly cell: CellStep;
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1 or an option has no such value */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1 or an option has no such value
+   */
   constructor(inputSize: number, hiddenSize: number, options: RNNOptions = {}) {
     super(inputSize, hiddenSize, 1, options);
     this.nonlinearity = options.nonlinearity ?? "tanh";
@@ -239,9 +243,13 @@ export class RNN extends RecurrentNetwork {
 
 /** Gated recurrent units (Cho et al., arXiv:1406.1078) in layers. */
 export class GRU extends RecurrentNetwork {
+  /** One step of the recurrence. */
   protected override readonly cell: CellStep = gruStep;
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
     super(inputSize, hiddenSize, 3, options);
   }
@@ -264,9 +272,13 @@ export interface LSTMOptions extends RecurrentOptions {
 
 /** Long short-term memory (Hochreiter & Schmidhuber 1997) in layers. */
 export class LSTM extends RecurrentNetwork {
+  /** One step of the recurrence. */
   protected override readonly cell: CellStep = lstmStep;
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1, or projSize is not below hiddenSize */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1, or projSize is not below hiddenSize
+   */
   constructor(inputSize: number, hiddenSize: number, options: LSTMOptions = {}) {
     super(inputSize, hiddenSize, 4, options, options.projSize ?? 0);
   }

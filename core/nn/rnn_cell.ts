@@ -111,7 +111,10 @@ export class RNNCell extends RecurrentCell {
   /** Which function the sum goes through. */
   readonly nonlinearity: "tanh" | "relu";
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1 or the nonlinearity is unknown */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1 or the nonlinearity is unknown
+   */
   constructor(inputSize: number, hiddenSize: number, options: RNNCellOptions = {}) {
     super(inputSize, hiddenSize, 1, options);
     this.nonlinearity = options.nonlinearity ?? "tanh";
@@ -131,7 +134,10 @@ export class RNNCell extends RecurrentCell {
 
 /** One step of a gated recurrent unit. */
 export class GRUCell extends RecurrentCell {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
     super(inputSize, hiddenSize, 3, options);
   }
@@ -149,7 +155,10 @@ export class GRUCell extends RecurrentCell {
 
 /** One step of long short-term memory. */
 export class LSTMCell extends RecurrentCell {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
     super(inputSize, hiddenSize, 4, options);
   }

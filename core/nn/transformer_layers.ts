@@ -76,7 +76,10 @@ export abstract class TransformerLayer extends Module {
   /** What the layer was made with. */
   protected readonly made: Required<TransformerLayerOptions>;
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1, the heads do not divide dModel or the activation is unknown */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1, the heads do not divide dModel or the activation is unknown
+   */
   constructor(readonly dModel: number, readonly nhead: number, options: TransformerLayerOptions) {
     super();
     const o: Required<TransformerLayerOptions> = {
@@ -121,7 +124,10 @@ export abstract class TransformerLayer extends Module {
   /** A fresh layer with the same options. */
   abstract copy(): this;
 
-  /** @throws {TypeError} When the last size is not dModel */
+  /**
+   * Checks an input.
+   * @throws {TypeError} When the last size is not dModel
+   */
   protected checkInput(what: string, x: Tensor): void {
     if (x.ndim > 0 && x.shape.at(-1) === this.dModel) return;
     throw new TypeError(
@@ -153,7 +159,10 @@ export class TransformerEncoderLayer extends TransformerLayer {
   /** After feed-forward. */
   readonly dropout2: Dropout;
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1, the heads do not divide dModel or the activation is unknown */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1, the heads do not divide dModel or the activation is unknown
+   */
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super(dModel, nhead, options);
     this.norm1 = this.norm();
@@ -202,7 +211,10 @@ export class TransformerDecoderLayer extends TransformerLayer {
   /** After feed-forward. */
   readonly dropout3: Dropout;
 
-  /** @throws {RangeError} When a size is not a whole number of at least 1, the heads do not divide dModel or the activation is unknown */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1, the heads do not divide dModel or the activation is unknown
+   */
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super(dModel, nhead, options);
     this.multihead_attn = this.attention();

@@ -8,7 +8,10 @@ export type UpsampleOptions = Omit<InterpolateOptions, "antialias">;
 
 /** Resizes the dimensions after the second; see `interpolate`. */
 export class Upsample extends Module {
-  /** @param options Size or scaleFactor, mode, alignCorners */
+  /**
+   * Makes the layer.
+   * @param options Size or scaleFactor, mode, alignCorners
+   */
   constructor(readonly options: UpsampleOptions) {
     super();
   }
@@ -31,7 +34,10 @@ export class Upsample extends Module {
 
 /** Nearest elements of images. */
 export class UpsamplingNearest2d extends Upsample {
-  /** @param options Size or scaleFactor */
+  /**
+   * Makes the layer.
+   * @param options Size or scaleFactor
+   */
   constructor(options: Pick<UpsampleOptions, "size" | "scaleFactor">) {
     super({ ...options, mode: "nearest" });
   }
@@ -39,7 +45,10 @@ export class UpsamplingNearest2d extends Upsample {
 
 /** Bilinear values of images, corners aligned. */
 export class UpsamplingBilinear2d extends Upsample {
-  /** @param options Size or scaleFactor */
+  /**
+   * Makes the layer.
+   * @param options Size or scaleFactor
+   */
   constructor(options: Pick<UpsampleOptions, "size" | "scaleFactor">) {
     super({ ...options, mode: "bilinear", alignCorners: true });
   }
