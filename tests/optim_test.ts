@@ -372,6 +372,28 @@ eachDevice("optim: float64 and bfloat16 parameters keep their dtype", () => {
   }
 });
 
+eachDevice("clip: norms of every order clip as PyTorch 2.13 does", () => {
+  const cases: [order: number, norm: number, clipped: number[]][] = [
+    [0.5, 22.392305374145508, [0.1339745819568634, 0.04465819522738457, -0.17863278090953827]],
+    [1, 8, [0.3749999403953552, 0.1249999850988388, -0.4999999403953552]],
+    [2, 5.099019527435303, [0.5883483290672302, 0.196116104722023, -0.784464418888092]],
+    [3, 4.514357566833496, [0.6645462512969971, 0.22151541709899902, -0.8860616683959961]],
+    [Infinity, 4, [0.7499998211860657, 0.24999994039535522, -0.9999997615814209]],
+  ];
+  for (const [normType, norm, clipped] of cases) {
+    const params = [parameter(0, 0), parameter(0)];
+    params[0].grad = floats([3, 1]);
+    params[1].grad = floats([-4]);
+    const total = optim.clipGradNorm_(params, 1, { normType, errorIfNonfinite: true });
+    closeNumbers([total.item()], [norm], { rtol: 1e-6 });
+    closeNumbers(params.flatMap((p) => numbers(p.grad!)), clipped, { rtol: 1e-6 });
+  }
+  const wide = new Parameter(tensor([0, 0], { dtype: "float64" }));
+  wide.grad = tensor([3e200, 4e200], { dtype: "float64" });
+  const total = optim.clipGradNorm_([wide], 1, { normType: Infinity });
+  assertEquals([total.dtype, total.item()], ["float64", 4e200]);
+});
+
 onRef("optim: the gradient can be read after the step", () => {
   const model = new nn.Linear(2, 1), optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
   const loss = model.forward(floats([1, 2], [1, 2])).sum();

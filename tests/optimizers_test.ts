@@ -1,5 +1,5 @@
 /** Optimizers beyond `optim_test.ts` and the golden runs: Lion, Muon, L-BFGS, scheduled options, states of every layout, plans. */
-import { capture, optim, Parameter, stepScope, type Tensor, tensor } from "@pta/core";
+import { backendOf, capture, optim, Parameter, stepScope, type Tensor, tensor } from "@pta/core";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { closeNumbers, numbers, throwsExactly } from "./assert.ts";
 import { eachDevice, on } from "./devices.ts";
@@ -122,6 +122,31 @@ onRef("optim: L-BFGS goes on from its state, forgets the oldest changes, needs a
     TypeError,
     "Cannot load the state: d is [2], and the parameters have 3 elements",
   );
+});
+
+eachDevice("optim: memory does not grow from step to step", (device) => {
+  const makers: ((params: Parameter[]) => optim.Optimizer)[] = [
+    (params) => new optim.LBFGS(params, { lr: 0.01, maxIter: 3, historySize: 3, toleranceGrad: 0 }),
+    (params) =>
+      new optim.LBFGS(params, { lineSearchFn: "strong_wolfe", maxIter: 2, historySize: 2 }),
+    (params) => new optim.Adafactor(params),
+    (params) => new optim.Muon(params),
+    (params) => new optim.NAdam(params),
+  ];
+  for (const make of makers) {
+    const p = new Parameter(matrix(40, 30, (i) => 2 + Math.sin(i))), optimizer = make([p]);
+    const bytes = Array.from({ length: 8 }, () => {
+      using _scope = stepScope();
+      optimizer.step(() => {
+        optimizer.zeroGrad();
+        const loss = p.square().square().sum();
+        loss.backward();
+        return loss;
+      });
+      return backendOf(device).stats.bytesAlive;
+    });
+    assertEquals(bytes.slice(5), bytes.slice(4, 7), `${optimizer.name}: ${bytes}`);
+  }
 });
 
 onRef("optim: a closure's loss comes back from any optimizer", () => {

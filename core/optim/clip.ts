@@ -15,7 +15,7 @@ const withGrad = (parameters: Iterable<Tensor>): Tensor[] =>
 /**
  * Norm of all gradients taken together, as one vector.
  *
- * @returns 0-d float32, on the device; 0 when there is no gradient
+ * @returns 0-d, on the device, float64 when a gradient is and else float32; 0 when there is no gradient
  * @throws {RangeError} When `normType` is not above 0
  */
 export function getTotalNorm(parameters: Iterable<Tensor>, normType: number = 2): Tensor {
@@ -23,8 +23,10 @@ export function getTotalNorm(parameters: Iterable<Tensor>, normType: number = 2)
     throw new RangeError(`Cannot take the norm of order ${normType}: it must be above 0`);
   }
   return noGrad(() => {
-    const grads = withGrad(parameters).map((p) => p.grad!.to("float32"));
-    if (grads.length === 0) return zeros([]);
+    const found = withGrad(parameters).map((p) => p.grad!);
+    if (found.length === 0) return zeros([]);
+    const dtype = found.some((g) => g.dtype === "float64") ? "float64" : "float32";
+    const grads = found.map((g) => g.to(dtype));
     if (normType === Infinity) return stack(grads.map((g) => g.abs().amax())).amax();
     const powers = grads.map((g) =>
       normType === 2 ? g.square().sum() : g.abs().pow(normType).sum()
