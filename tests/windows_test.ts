@@ -1,0 +1,397 @@
+/** Convolution, pooling, unfold and pixel shuffle: gradients of both orders, devices against each other, modules, errors. */
+import {
+  clearPlans,
+  Generator,
+  grad,
+  gradcheck,
+  nn,
+  rand,
+  type Tensor,
+  tensor,
+  zeros,
+} from "@pta/core";
+import { assert, assertEquals } from "@std/assert";
+import { closeNumbers, numbers, throwsExactly } from "./assert.ts";
+import { on } from "./devices.ts";
+
+const F = nn.functional;
+
+/** Values between -0.5 and 0.5, all different. */
+const random = (shape: readonly number[], seed: number, dtype: "float32" | "float64") =>
+  rand([...shape], { generator: new Generator(seed) }).sub(0.5).to(dtype);
+
+interface Row {
+  /** Shapes of the inputs. */
+  readonly inputs: readonly (readonly number[])[];
+  readonly fn: (...x: Tensor[]) => Tensor;
+}
+
+const linear: Readonly<Record<string, Row>> = {
+  "conv1d": {
+    inputs: [[2, 4, 7], [2, 2, 3], [2]],
+    fn: (x, w, bias) => F.conv1d(x, w, { bias, stride: 2, padding: 1, groups: 2 }),
+  },
+  "conv1d same, even kernel": {
+    inputs: [[1, 2, 5], [2, 2, 4]],
+    fn: (x, w) => F.conv1d(x, w, { padding: "same", dilation: 1 }),
+  },
+  "conv2d": {
+    inputs: [[2, 2, 5, 4], [3, 2, 3, 2], [3]],
+    fn: (x, w, bias) => F.conv2d(x, w, { bias, stride: [2, 1], padding: [1, 0], dilation: [1, 2] }),
+  },
+  "conv2d without batch": {
+    inputs: [[2, 4, 4], [2, 2, 3, 3]],
+    fn: (x, w) => F.conv2d(x, w),
+  },
+  "conv2d depthwise": {
+    inputs: [[1, 3, 4, 4], [6, 1, 2, 2]],
+    fn: (x, w) => F.conv2d(x, w, { groups: 3 }),
+  },
+  "conv3d": {
+    inputs: [[1, 2, 3, 3, 4], [2, 2, 2, 2, 2]],
+    fn: (x, w) => F.conv3d(x, w, { stride: [1, 1, 2], padding: [0, 1, 0] }),
+  },
+  "convTranspose1d": {
+    inputs: [[2, 2, 3], [2, 2, 3], [2]],
+    fn: (x, w, bias) => F.convTranspose1d(x, w, { bias, stride: 2, padding: 1, outputPadding: 1 }),
+  },
+  "convTranspose2d": {
+    inputs: [[1, 4, 3, 2], [4, 1, 2, 3]],
+    fn: (x, w) => F.convTranspose2d(x, w, { stride: 2, dilation: 3, outputPadding: 2, groups: 2 }),
+  },
+  // Here the plane is larger than the grid although the kernel is 1x1.
+  "convTranspose2d 1x1 with outputPadding": {
+    inputs: [[2, 3, 4, 4], [3, 2, 1, 1]],
+    fn: (x, w) => F.convTranspose2d(x, w, { dilation: 2, outputPadding: 1 }),
+  },
+  "convTranspose3d": {
+    inputs: [[1, 2, 2, 2, 2], [2, 1, 2, 1, 2]],
+    fn: (x, w) => F.convTranspose3d(x, w, { stride: [2, 1, 1] }),
+  },
+};
+
+const pooling: Readonly<Record<string, Row>> = {
+  "maxPool1d": { inputs: [[2, 2, 7]], fn: (x) => F.maxPool1d(x, 3, { stride: 2, padding: 1 }) },
+  "maxPool2d": {
+    inputs: [[1, 2, 5, 6]],
+    fn: (x) => F.maxPool2d(x, [3, 2], { stride: [1, 2], dilation: [2, 1], ceilMode: true }),
+  },
+  "maxPool3d": { inputs: [[1, 1, 3, 4, 4]], fn: (x) => F.maxPool3d(x, 2, { stride: 1 }) },
+  "avgPool1d": { inputs: [[2, 2, 6]], fn: (x) => F.avgPool1d(x, 2) },
+  "avgPool2d": {
+    inputs: [[1, 2, 5, 6]],
+    fn: (x) => F.avgPool2d(x, 3, { stride: 2, padding: 1, ceilMode: true, countIncludePad: false }),
+  },
+  "avgPool3d": {
+    inputs: [[1, 1, 3, 3, 4]],
+    fn: (x) => F.avgPool3d(x, 2, { stride: 1, divisorOverride: 3 }),
+  },
+  "adaptiveAvgPool2d": {
+    inputs: [[1, 2, 5, 6]],
+    fn: (x) => F.adaptiveAvgPool2d(x, [3, 2]),
+  },
+  "adaptiveMaxPool2d": {
+    inputs: [[1, 2, 5, 6]],
+    fn: (x) => F.adaptiveMaxPool2d(x, [3, null]),
+  },
+  "fractionalMaxPool2d": {
+    inputs: [[1, 2, 5, 6]],
+    fn: (x) =>
+      F.fractionalMaxPool2d(x, 2, {
+        outputSize: 3,
+        randomSamples: tensor([0.1, 0.7, 0.4, 0.9]).to(x.dtype).reshape(1, 2, 2),
+      }),
+  },
+  "lpPool2d": {
+    // Away from 0, where the root has no slope.
+    inputs: [[1, 1, 4, 4]],
+    fn: (x) => F.lpPool2d(x.add(1), 1.5, 2, { stride: 1 }),
+  },
+  "maxUnpool2d": {
+    inputs: [[1, 2, 2, 2]],
+    fn: (x) => {
+      const places = Int32Array.of(0, 3, 9, 14, 5, 2, 8, 15);
+      return F.maxUnpool2d(x, tensor(places).reshape(1, 2, 2, 2), 2);
+    },
+  },
+  "unfold": {
+    inputs: [[1, 2, 5, 4]],
+    fn: (x) => F.unfold(x, [2, 3], { dilation: [2, 1], padding: [1, 0], stride: [2, 1] }),
+  },
+  "fold": {
+    inputs: [[1, 12, 4]],
+    fn: (x) => F.fold(x, [5, 4], [2, 3], { dilation: [2, 1], padding: [1, 0], stride: [3, 1] }),
+  },
+  "pixelShuffle": { inputs: [[1, 8, 2, 3]], fn: (x) => F.pixelShuffle(x, 2) },
+  "pixelUnshuffle": { inputs: [[1, 2, 4, 6]], fn: (x) => F.pixelUnshuffle(x, 2) },
+  "channelShuffle": { inputs: [[1, 6, 2, 2]], fn: (x) => F.channelShuffle(x, 3) },
+};
+
+const rows = Object.entries({ ...linear, ...pooling });
+
+for (const [name, { inputs, fn }] of rows) {
+  Deno.test(`windows: gradients of ${name}, both orders, against differences`, () => {
+    on("ref", () => {
+      const x = inputs.map((s, i) => random(s, 3 + i, "float64").requiresGrad_());
+      gradcheck(fn, x);
+      // The cube makes every gradient depend on every input of its own.
+      gradcheck((...t) => {
+        const leaves = t.map((v) => v.requiresGrad ? v : v.detach().requiresGrad_());
+        const y = fn(...leaves);
+        const first = grad(y.mul(y).mul(y).sum(), leaves, { createGraph: true });
+        return first.map((g) => g.mul(g).sum()).reduce((a, b) => a.add(b));
+      }, x);
+    });
+  });
+
+  Deno.test(`windows: ${name} and its gradients are the same on cpu as on ref`, () => {
+    const [got, wanted] = ["cpu", "ref"].map((device) =>
+      on(device, () => {
+        const x = inputs.map((s, i) => random(s, 3 + i, "float32").requiresGrad_());
+        const y = fn(...x);
+        return [y, ...grad(y.mul(y).sum(), x)].map(numbers);
+      })
+    );
+    clearPlans();
+    got.forEach((values, i) => {
+      assert(values.some((v) => v !== 0), `result ${i} is all zero`);
+      closeNumbers(values, wanted[i], { atol: 1e-5, rtol: 1e-5 }, `result ${i}`);
+    });
+  });
+}
+
+Deno.test("windows: an input reshaped to one channel is convolved as any other", () => {
+  on("cpu", () => {
+    const x = random([3, 36], 1, "float32").realize(), w = random([2, 1, 3, 3], 2, "float32");
+    const y = F.conv2d(x.reshape(3, 1, 6, 6), w, { padding: 1 });
+    const same = F.conv2d(x.reshape(3, 1, 6, 6).clone(), w, { padding: 1 });
+    assertEquals(numbers(y), numbers(same));
+  });
+});
+
+Deno.test("windows: unpooling writes what overlapping windows share once", () => {
+  on("cpu", () => {
+    const x = tensor([1, 5, 2, 0]).reshape(1, 1, 4);
+    const { values, indices } = F.maxPool1dWithIndices(x, 2, { stride: 1 });
+    assertEquals(numbers(indices), [1, 1, 2]);
+    assertEquals(numbers(F.maxUnpool1d(values, indices, 2, { stride: 1 })), [0, 5, 2, 0]);
+  });
+});
+
+Deno.test("windows: the first of equal maxima takes the gradient", () => {
+  on("cpu", () => {
+    const x = tensor([2, 2, 1, 3, 3, 3], { requiresGrad: true });
+    const y = F.maxPool1d(x.reshape(1, 1, 6), 3);
+    assertEquals(numbers(grad(y.sum(), [x])[0]), [1, 0, 0, 1, 0, 0]);
+  });
+});
+
+Deno.test("windows: shuffles undo each other, and fold counts what unfold took", () => {
+  on("cpu", () => {
+    const x = random([2, 8, 4, 6], 1, "float32");
+    assertEquals(numbers(F.pixelUnshuffle(F.pixelShuffle(x, 2), 2)), numbers(x));
+    assertEquals(numbers(F.channelShuffle(F.channelShuffle(x, 2), 4)), numbers(x));
+    const ones = zeros([1, 1, 3, 3]).add(1);
+    assertEquals(numbers(F.fold(F.unfold(ones, 2), 3, 2)), [1, 2, 1, 2, 4, 2, 1, 2, 1]);
+  });
+});
+
+Deno.test("windows: half precision keeps its dtype", () => {
+  on("cpu", () => {
+    for (const dtype of ["float16", "bfloat16"] as const) {
+      const x = random([1, 2, 4, 4], 1, "float32").to(dtype);
+      const w = random([3, 2, 3, 3], 2, "float32").to(dtype);
+      for (const y of [F.conv2d(x, w), F.maxPool2d(x, 2), F.avgPool2d(x, 2)]) {
+        assertEquals(y.dtype, dtype);
+      }
+    }
+  });
+});
+
+Deno.test("windows: keys, sizes and starting values of the convolution modules", () => {
+  on("cpu", () => {
+    const conv = new nn.Conv2d(4, 6, [3, 2], { groups: 2 });
+    assertEquals(Object.keys(conv.stateDict()), ["weight", "bias"]);
+    assertEquals(conv.weight.shape, [6, 2, 3, 2]);
+    const back = new nn.ConvTranspose2d(4, 6, [3, 2], { groups: 2, bias: false });
+    assertEquals(Object.keys(back.stateDict()), ["weight"]);
+    assertEquals(back.weight.shape, [4, 3, 3, 2]);
+    // Kaiming uniform with a = sqrt(5) is uniform within 1 / sqrt(fan in), which is 2 * 3 * 2.
+    const bound = 1 / Math.sqrt(12);
+    for (const p of conv.parameters()) {
+      const values = numbers(p);
+      assert(values.every((v) => Math.abs(v) <= bound));
+      assert(values.some((v) => Math.abs(v) > bound / 2) && new Set(values).size > 1);
+    }
+  });
+});
+
+Deno.test("windows: padding modes of Conv1d", () => {
+  on("cpu", () => {
+    const x = tensor([1, 2, 3, 4]).reshape(1, 1, 4);
+    const wanted = {
+      zeros: [3, 6, 9, 7],
+      reflect: [5, 6, 9, 10],
+      replicate: [4, 6, 9, 11],
+      circular: [7, 6, 9, 8],
+    } as const;
+    for (const [paddingMode, sums] of Object.entries(wanted)) {
+      const conv = new nn.Conv1d(1, 1, 3, {
+        padding: 1,
+        bias: false,
+        paddingMode: paddingMode as keyof typeof wanted,
+      });
+      conv.loadStateDict({ weight: zeros([1, 1, 3]).add(1) });
+      assertEquals(numbers(conv.forward(x)), [...sums], paddingMode);
+    }
+  });
+});
+
+Deno.test("windows: ConvTranspose2d reaches a wanted size", () => {
+  on("cpu", () => {
+    const up = new nn.ConvTranspose2d(1, 1, 3, { stride: 2, padding: 1 });
+    const x = zeros([1, 1, 4, 4]);
+    assertEquals(up.forward(x).shape, [1, 1, 7, 7]);
+    assertEquals(up.forward(x, { outputSize: [8, 7] }).shape, [1, 1, 8, 7]);
+    throwsExactly(
+      () => up.forward(x, { outputSize: [9, 7] }),
+      RangeError,
+      "Cannot apply ConvTranspose2d with outputSize [9, 7]: it must be from [7, 7] to [8, 8]",
+    );
+  });
+});
+
+type Bad = readonly [call: () => unknown, type: new (message: string) => Error, message: string];
+const z = (...shape: number[]) => zeros(shape);
+
+const bad: readonly Bad[] = [
+  [
+    () => F.conv2d(z(2, 3, 8, 8), z(4, 5, 3, 3)),
+    TypeError,
+    "Cannot apply conv2d to [2, 3, 8, 8]: it has 3 channels, weight [4, 5, 3, 3] with groups 1 wants 5",
+  ],
+  [
+    () => F.conv2d(z(8, 8), z(4, 5, 3, 3)),
+    TypeError,
+    "Cannot apply conv2d to [8, 8]: 3 or 4 dimensions are needed",
+  ],
+  [
+    () => F.conv1d(z(1, 2, 8), z(2, 2, 3, 3)),
+    TypeError,
+    "Cannot apply conv1d with weight [2, 2, 3, 3]: 3 dimensions are needed",
+  ],
+  [
+    () => F.conv2d(z(2, 4, 8, 8), z(4, 2, 3, 3), { groups: 3 }),
+    RangeError,
+    "Cannot apply conv2d with groups 3: it must divide the 4 channels of weight [4, 2, 3, 3]",
+  ],
+  [
+    () => F.conv2d(z(1, 1, 2, 8), z(1, 1, 3, 3)),
+    RangeError,
+    "Cannot apply conv2d to [1, 1, 2, 8]: the padded size 2 at dim 2 is smaller than the kernel 3",
+  ],
+  [
+    () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3), { bias: z(3) }),
+    TypeError,
+    "Cannot apply conv2d with bias [3]: it must be [2]",
+  ],
+  [
+    () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3), { stride: [1, 2, 3] }),
+    TypeError,
+    "Cannot apply conv2d with stride [1, 2, 3]: it must be a number or 2 numbers",
+  ],
+  [
+    () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3), { stride: 0 }),
+    RangeError,
+    "Cannot apply conv2d with stride [0, 0]: it must be whole, at least 1",
+  ],
+  [
+    () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3), { padding: "same", stride: 2 }),
+    RangeError,
+    'Cannot apply conv2d with padding "same" and stride [2, 2]: the stride must be 1',
+  ],
+  [
+    () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3).double()),
+    TypeError,
+    "Cannot apply conv2d to float32 with a weight of float64: dtypes must be equal",
+  ],
+  [
+    () => F.convTranspose2d(z(1, 3, 4, 4), z(2, 1, 3, 3)),
+    TypeError,
+    "Cannot apply convTranspose2d to [1, 3, 4, 4]: it has 3 channels, weight [2, 1, 3, 3] wants 2",
+  ],
+  [
+    () => F.convTranspose1d(z(1, 2, 4), z(2, 1, 3), { stride: 2, outputPadding: 2 }),
+    RangeError,
+    "Cannot apply convTranspose1d with outputPadding [2]: it must be below stride [2] or dilation [1]",
+  ],
+  [
+    () => F.maxPool2d(z(1, 1, 4, 4), 2, { padding: 2 }),
+    RangeError,
+    "Cannot apply maxPool2d with padding [2, 2]: it must be at most half of kernelSize [2, 2]",
+  ],
+  [
+    () => F.maxPool2d(z(1, 1, 4, 4), 5),
+    RangeError,
+    "Cannot apply maxPool2d to [1, 1, 4, 4] with kernelSize [5, 5]: it is larger than the padded input",
+  ],
+  [
+    () => F.avgPool2d(z(4, 4), 2),
+    TypeError,
+    "Cannot apply avgPool2d to [4, 4]: 3 or 4 dimensions are needed",
+  ],
+  [
+    () => F.avgPool2d(z(1, 1, 4, 4), 2, { divisorOverride: 0 }),
+    RangeError,
+    "Cannot apply avgPool2d with divisorOverride 0: it must not be 0",
+  ],
+  [
+    () => F.fractionalMaxPool2d(z(1, 1, 4, 4), 2, {}),
+    TypeError,
+    "Cannot apply fractionalMaxPool2d: give either outputSize or outputRatio",
+  ],
+  [
+    () => F.unfold(z(1, 1, 2, 2), 3),
+    RangeError,
+    "Cannot unfold [1, 1, 2, 2]: the padded size 2 is smaller than the kernel 3",
+  ],
+  [
+    () => F.fold(z(1, 4, 3), 3, 2),
+    TypeError,
+    "Cannot fold [1, 4, 3] to [3, 3]: it must be [N, C * 4, 4]",
+  ],
+  [
+    () => F.pixelShuffle(z(1, 6, 2, 2), 2),
+    TypeError,
+    "Cannot apply pixelShuffle to [1, 6, 2, 2] with upscaleFactor 2: the channels must be a multiple of its square",
+  ],
+  [
+    () => F.channelShuffle(z(1, 6, 2, 2), 4),
+    TypeError,
+    "Cannot apply channelShuffle to [1, 6, 2, 2] with groups 4: they must divide the channels",
+  ],
+  [
+    () => new nn.Conv2d(4, 6, 3, { groups: 4 }),
+    RangeError,
+    "Cannot make Conv2d with outChannels 6: it must be a multiple of groups 4",
+  ],
+  [
+    () => new nn.Conv2d(0, 6, 3),
+    RangeError,
+    "Cannot make Conv2d with inChannels 0: it must be a whole number of at least 1",
+  ],
+  [
+    () => new nn.Conv2d(1, 6, 3, { padding: "same", stride: 2 }),
+    RangeError,
+    'Cannot make Conv2d with padding "same" and stride [2, 2]: the stride must be 1',
+  ],
+  [
+    () => new nn.Conv2d(3, 6, 3).forward(z(2, 4, 8, 8)),
+    TypeError,
+    "Cannot apply Conv2d to [2, 4, 8, 8]: it must be [N, 3, H, W] or [3, H, W], the channels inChannels",
+  ],
+];
+
+bad.forEach(([call, type, message]) => {
+  Deno.test(`windows: ${message}`, () => on("ref", () => throwsExactly(call, type, message)));
+});
