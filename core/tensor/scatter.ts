@@ -113,3 +113,9 @@ export function reduceInto(
   }
   return reductions[reduce]({ base, dim, index, values, includeSelf });
 }
+
+/** A copy of `base` with slice `last[i]` of `values` at place i of dimension d, where that is not negative. */
+export function placed(base: Tensor, d: number, last: Tensor, values: Tensor): Tensor {
+  const found = last.ge(0).reshape(base.shape.map((s, i) => i === d ? s : 1));
+  return found.where(values.indexSelect(d, last.maximum(0)), base);
+}
