@@ -84,6 +84,7 @@ export { PiecesTensor } from "./pieces.ts";
 export { ArrangeTensor } from "./arrange.ts";
 export { DiagonalTensor } from "./diagonals.ts";
 export { type Index, IndexedTensor, type SliceIndex } from "./indexed.ts";
+export { OverwriteTensor } from "./overwrite.ts";
 export { type FillOptions, FillTensor } from "./fill.ts";
 export type { ScatterReduction } from "./scatter.ts";
 export { WriteTensor } from "./write.ts";
