@@ -34,7 +34,7 @@ export interface EncoderCall {
   readonly srcMask?: Tensor;
   /** `[N, L]`: true where a position is padding. */
   readonly srcKeyPaddingMask?: Tensor;
-  /** Says that srcMask is the causal one; the mask decides. */
+  /** Says that srcMask, which must be given, is the causal one. */
   readonly isCausal?: boolean;
 }
 
@@ -48,9 +48,9 @@ export interface DecoderCall {
   readonly tgtKeyPaddingMask?: Tensor;
   /** `[N, S]`: padding of the memory. */
   readonly memoryKeyPaddingMask?: Tensor;
-  /** Says that tgtMask is causal; the mask decides. */
+  /** Says that tgtMask, which must be given, is the causal one. */
   readonly tgtIsCausal?: boolean;
-  /** Says that memoryMask is causal; the mask decides. */
+  /** Says that memoryMask, which must be given, is the causal one. */
   readonly memoryIsCausal?: boolean;
 }
 
@@ -184,9 +184,9 @@ export class TransformerEncoderLayer extends TransformerLayer {
    */
   override forward(src: Tensor, options: EncoderCall = {}): Tensor {
     this.checkInput("src", src);
-    const { srcMask: attnMask, srcKeyPaddingMask: keyPaddingMask } = options;
+    const { srcMask: attnMask, srcKeyPaddingMask: keyPaddingMask, isCausal } = options;
     const attend = (x: Tensor) => {
-      const call = { attnMask, keyPaddingMask, needWeights: false };
+      const call = { attnMask, keyPaddingMask, isCausal, needWeights: false };
       return this.dropout1.forward(this.self_attn.forward(x, x, x, call)[0]);
     };
     const x = this.residual(src, this.norm1, attend);
@@ -247,6 +247,7 @@ export class TransformerDecoderLayer extends TransformerLayer {
         this.self_attn.forward(x, x, x, {
           attnMask: options.tgtMask,
           keyPaddingMask: options.tgtKeyPaddingMask,
+          isCausal: options.tgtIsCausal,
           needWeights: false,
         })[0],
       );
@@ -255,6 +256,7 @@ export class TransformerDecoderLayer extends TransformerLayer {
         this.multihead_attn.forward(x, memory, memory, {
           attnMask: options.memoryMask,
           keyPaddingMask: options.memoryKeyPaddingMask,
+          isCausal: options.memoryIsCausal,
           needWeights: false,
         })[0],
       );

@@ -14,7 +14,7 @@ export interface AttentionCall {
   readonly attnMask?: Tensor;
   /** Whether returned weights are averaged over the heads; true by default. */
   readonly averageAttnWeights?: boolean;
-  /** Says that attnMask is the causal one; the mask decides. */
+  /** Says that attnMask, which must be given, is the causal one. */
   readonly isCausal?: boolean;
 }
 
@@ -189,6 +189,11 @@ export function attendHeads(
   checkSequences(caller, sequences, weights.map((w) => w.shape[w.ndim - 1]));
   if ((o.biasK === undefined) !== (o.biasV === undefined)) {
     throw new TypeError(`Cannot apply ${name}: biasK and biasV must be given together`);
+  }
+  if (o.isCausal && o.attnMask === undefined) {
+    throw new TypeError(
+      `Cannot apply ${name} with isCausal alone: give the causal mask as attnMask too`,
+    );
   }
   const single = sequences[0].ndim === 2, size = embedDim / numHeads;
   // What is one tensor stays one.
