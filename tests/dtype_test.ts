@@ -189,3 +189,8 @@ eachDevice("integer division and powers by zero do not trap", (device) => {
   a.floorDivide(zero).realize();
   a.remainder(zero).realize();
 });
+
+Deno.test("the floats are floating point, the others are not", () => {
+  const floats = names.filter((dtype) => wide(dtype).isFloatingPoint());
+  assertEquals(floats, ["float32", "float64", "float16", "bfloat16"]);
+});
