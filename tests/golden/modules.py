@@ -15,7 +15,7 @@ LEFT_OUT = {
     "nn.LinearCrossEntropyLoss": "experimental in PyTorch; crossEntropy of a linear layer fuses by itself",
 }
 # Elements of floats in the samples of one module; later samples are left out and counted.
-CAP = 30_000
+CAP = 10_000
 
 
 def remember(cls):

@@ -9,7 +9,7 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 # Elements of floats that one operator may take in a fixture that is committed; later samples are left out and counted.
-CAP = 24_000
+CAP = 19_000
 
 # Names that have no counterpart here, by the start of the name, and why.
 LEFT_OUT = {
@@ -17,6 +17,9 @@ LEFT_OUT = {
     "complex": "needs complex numbers", "polar": "needs complex numbers", "cdouble": "needs complex numbers", "cfloat": "needs complex numbers",
     "chalf": "needs complex numbers", "imag": "needs complex numbers", "linalg.eigvals": "needs complex numbers", "linalg.eig": "needs complex numbers",
     "sparse.": "needs sparse layouts", "to_sparse": "needs sparse layouts", "jiterator": "compiles CUDA text", "torch._scaled": "fp8",
+    "native_": "an internal form of a function that is here", "_native_": "an internal form of a function that is here",
+    "_batch_norm_with": "an internal form of a function that is here", "max_pool2d_with_indices_backward": "an internal form of a gradient",
+    "nn.functional.linear_cross_entropy": "experimental in PyTorch", "_softmax_backward": "an internal form of a gradient",
     "torch.ops.": "internal", "hash_tensor": "internal", "_unsafe": "internal", "grid_sampler_3d": "one sample has 1.4 million elements",
     "resize_": "changes a tensor's storage", "as_strided": "exposes memory layout", "new_empty_strided": "exposes memory layout",
     "empty_strided": "exposes memory layout", "empty_permuted": "exposes memory layout",

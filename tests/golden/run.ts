@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { runModules } from "./module_suite.ts";
+import { runOptimizers } from "./optimizer_suite.ts";
 import { runOperators, type SuiteResult } from "./operator_suite.ts";
 
 type Suite = (directory: string, only: RegExp, verbose: boolean) => Promise<SuiteResult>;
@@ -11,6 +12,7 @@ type Suite = (directory: string, only: RegExp, verbose: boolean) => Promise<Suit
 const suites: Readonly<Record<string, Suite>> = {
   operators: runOperators,
   modules: runModules,
+  optimizers: runOptimizers,
 };
 
 const flags = parseArgs(Deno.args, {
