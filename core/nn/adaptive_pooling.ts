@@ -7,7 +7,10 @@ import { Pool } from "./pooling.ts";
 
 /** What the adaptive modules share: the size of the result. */
 export abstract class AdaptivePool extends Module {
-  /** @param outputSize Sizes of the result; null keeps one */
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   */
   constructor(readonly outputSize: F.AdaptiveSizes) {
     super();
   }
@@ -40,7 +43,10 @@ export class AdaptiveAvgPool1d extends AdaptivePool {
 
 /** Maxima over `outputSize` windows that cover `[N, C, L]` evenly. */
 export class AdaptiveMaxPool1d extends AdaptivePool {
-  /** @param outputSize Sizes of the result; null keeps one */
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   */
   constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
     super(outputSize);
   }
@@ -55,7 +61,10 @@ export class AdaptiveMaxPool1d extends AdaptivePool {
 
 /** Puts the maxima of `[N, C, L]` back to their places, zeros elsewhere. */
 export class MaxUnpool1d extends Pool<MaxUnpoolModuleOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: MaxUnpoolModuleOptions = {}) {
     super(kernelSize, options, 1);
   }
@@ -85,7 +94,10 @@ export class AdaptiveAvgPool2d extends AdaptivePool {
 
 /** Maxima over `outputSize` windows that cover `[N, C, H, W]` evenly. */
 export class AdaptiveMaxPool2d extends AdaptivePool {
-  /** @param outputSize Sizes of the result; null keeps one */
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   */
   constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
     super(outputSize);
   }
@@ -100,7 +112,10 @@ export class AdaptiveMaxPool2d extends AdaptivePool {
 
 /** Puts the maxima of `[N, C, H, W]` back to their places, zeros elsewhere. */
 export class MaxUnpool2d extends Pool<MaxUnpoolModuleOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: MaxUnpoolModuleOptions = {}) {
     super(kernelSize, options, 2);
   }
@@ -130,7 +145,10 @@ export class AdaptiveAvgPool3d extends AdaptivePool {
 
 /** Maxima over `outputSize` windows that cover `[N, C, D, H, W]` evenly. */
 export class AdaptiveMaxPool3d extends AdaptivePool {
-  /** @param outputSize Sizes of the result; null keeps one */
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   */
   constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
     super(outputSize);
   }
@@ -145,7 +163,10 @@ export class AdaptiveMaxPool3d extends AdaptivePool {
 
 /** Puts the maxima of `[N, C, D, H, W]` back to their places, zeros elsewhere. */
 export class MaxUnpool3d extends Pool<MaxUnpoolModuleOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: MaxUnpoolModuleOptions = {}) {
     super(kernelSize, options, 3);
   }

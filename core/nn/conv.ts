@@ -20,13 +20,17 @@ import {
 
 /** Convolution of `[N, C, L]`. */
 export class Conv1d extends Conv {
+  /** The function of this number of dimensions. */
   protected override readonly convolve: (
     x: Tensor,
     weight: Tensor,
     options: ConvolutionOptions,
   ) => Tensor = conv1d;
 
-  /** @throws {RangeError} When a size or option is out of range or the groups do not divide the channels */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size or option is out of range or the groups do not divide the channels
+   */
   constructor(
     inChannels: number,
     outChannels: number,
@@ -39,13 +43,17 @@ export class Conv1d extends Conv {
 
 /** Convolution of `[N, C, H, W]`. */
 export class Conv2d extends Conv {
+  /** The function of this number of dimensions. */
   protected override readonly convolve: (
     x: Tensor,
     weight: Tensor,
     options: ConvolutionOptions,
   ) => Tensor = conv2d;
 
-  /** @throws {RangeError} When a size or option is out of range or the groups do not divide the channels */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size or option is out of range or the groups do not divide the channels
+   */
   constructor(
     inChannels: number,
     outChannels: number,
@@ -58,13 +66,17 @@ export class Conv2d extends Conv {
 
 /** Convolution of `[N, C, D, H, W]`. */
 export class Conv3d extends Conv {
+  /** The function of this number of dimensions. */
   protected override readonly convolve: (
     x: Tensor,
     weight: Tensor,
     options: ConvolutionOptions,
   ) => Tensor = conv3d;
 
-  /** @throws {RangeError} When a size or option is out of range or the groups do not divide the channels */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size or option is out of range or the groups do not divide the channels
+   */
   constructor(
     inChannels: number,
     outChannels: number,
@@ -77,13 +89,17 @@ export class Conv3d extends Conv {
 
 /** Transposed convolution of `[N, C, L]`. */
 export class ConvTranspose1d extends ConvTranspose {
+  /** The function of this number of dimensions. */
   protected override readonly convolve: (
     x: Tensor,
     weight: Tensor,
     options: ConvTransposeOptions,
   ) => Tensor = convTranspose1d;
 
-  /** @throws {RangeError} When a size or option is out of range or the groups do not divide the channels */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size or option is out of range or the groups do not divide the channels
+   */
   constructor(
     inChannels: number,
     outChannels: number,
@@ -96,13 +112,17 @@ export class ConvTranspose1d extends ConvTranspose {
 
 /** Transposed convolution of `[N, C, H, W]`. */
 export class ConvTranspose2d extends ConvTranspose {
+  /** The function of this number of dimensions. */
   protected override readonly convolve: (
     x: Tensor,
     weight: Tensor,
     options: ConvTransposeOptions,
   ) => Tensor = convTranspose2d;
 
-  /** @throws {RangeError} When a size or option is out of range or the groups do not divide the channels */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size or option is out of range or the groups do not divide the channels
+   */
   constructor(
     inChannels: number,
     outChannels: number,
@@ -115,13 +135,17 @@ export class ConvTranspose2d extends ConvTranspose {
 
 /** Transposed convolution of `[N, C, D, H, W]`. */
 export class ConvTranspose3d extends ConvTranspose {
+  /** The function of this number of dimensions. */
   protected override readonly convolve: (
     x: Tensor,
     weight: Tensor,
     options: ConvTransposeOptions,
   ) => Tensor = convTranspose3d;
 
-  /** @throws {RangeError} When a size or option is out of range or the groups do not divide the channels */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size or option is out of range or the groups do not divide the channels
+   */
   constructor(
     inChannels: number,
     outChannels: number,

@@ -99,7 +99,10 @@ export abstract class ConvBase extends Module {
     uniform_(this.bias, -1 / Math.sqrt(fanIn), 1 / Math.sqrt(fanIn));
   }
 
-  /** @throws {TypeError} When rank or channels of an input do not fit */
+  /**
+   * Checks an input.
+   * @throws {TypeError} When rank or channels of an input do not fit
+   */
   protected checkInput(x: Tensor): void {
     const { spatial, inChannels } = this, dim = x.ndim - spatial - 1;
     if ((dim === 0 || dim === 1) && x.shape[dim] === inChannels) return;
@@ -133,7 +136,10 @@ export abstract class Conv extends ConvBase {
   /** What is added. */
   readonly paddingMode: PaddingMode;
 
-  /** @throws {RangeError} When an option is out of range */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When an option is out of range
+   */
   constructor(
     inChannels: number,
     outChannels: number,
@@ -214,7 +220,10 @@ export abstract class ConvTranspose extends ConvBase {
   /** Elements added at the far side. */
   readonly outputPadding: readonly number[];
 
-  /** @throws {RangeError} When an option is out of range */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When an option is out of range
+   */
   constructor(
     inChannels: number,
     outChannels: number,

@@ -41,7 +41,10 @@ export abstract class Pool<O extends object> extends Module {
 
 /** The largest element of each window of `[N, C, L]` (or without N). */
 export class MaxPool1d extends Pool<MaxPoolModuleOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
     super(kernelSize, options, 1);
   }
@@ -58,7 +61,10 @@ export class MaxPool1d extends Pool<MaxPoolModuleOptions> {
 
 /** The mean of each window of `[N, C, L]` (or without N). */
 export class AvgPool1d extends Pool<avg.AvgPoolOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
     super(kernelSize, options, 1);
   }
@@ -71,7 +77,10 @@ export class AvgPool1d extends Pool<avg.AvgPoolOptions> {
 
 /** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, L]`. */
 export class LPPool1d extends Pool<avg.LPPoolOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
     super(kernelSize, options, 1);
   }
@@ -84,7 +93,10 @@ export class LPPool1d extends Pool<avg.LPPoolOptions> {
 
 /** The largest element of each window of `[N, C, H, W]` (or without N). */
 export class MaxPool2d extends Pool<MaxPoolModuleOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
     super(kernelSize, options, 2);
   }
@@ -101,7 +113,10 @@ export class MaxPool2d extends Pool<MaxPoolModuleOptions> {
 
 /** The mean of each window of `[N, C, H, W]` (or without N). */
 export class AvgPool2d extends Pool<avg.AvgPoolOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
     super(kernelSize, options, 2);
   }
@@ -114,7 +129,10 @@ export class AvgPool2d extends Pool<avg.AvgPoolOptions> {
 
 /** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, H, W]`. */
 export class LPPool2d extends Pool<avg.LPPoolOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
     super(kernelSize, options, 2);
   }
@@ -127,7 +145,10 @@ export class LPPool2d extends Pool<avg.LPPoolOptions> {
 
 /** The largest element of each window of `[N, C, D, H, W]` (or without N). */
 export class MaxPool3d extends Pool<MaxPoolModuleOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
     super(kernelSize, options, 3);
   }
@@ -144,7 +165,10 @@ export class MaxPool3d extends Pool<MaxPoolModuleOptions> {
 
 /** The mean of each window of `[N, C, D, H, W]` (or without N). */
 export class AvgPool3d extends Pool<avg.AvgPoolOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
     super(kernelSize, options, 3);
   }
@@ -157,7 +181,10 @@ export class AvgPool3d extends Pool<avg.AvgPoolOptions> {
 
 /** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, D, H, W]`. */
 export class LPPool3d extends Pool<avg.LPPoolOptions> {
-  /** @throws {RangeError} When a size is not a whole number of at least 1 */
+  /**
+   * Makes the layer.
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
   constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
     super(kernelSize, options, 3);
   }

@@ -6,7 +6,10 @@ import { Module } from "./module.ts";
 
 /** Every window as a column; see `unfold`. */
 export class Unfold extends Module {
-  /** @param kernelSize Size of the windows */
+  /**
+   * Makes the layer.
+   * @param kernelSize Size of the windows
+   */
   constructor(readonly kernelSize: Sizes, readonly options: F.UnfoldOptions = {}) {
     super();
   }
@@ -50,7 +53,10 @@ export class Fold extends Module {
 
 /** Channels as space; see `pixelShuffle`. */
 export class PixelShuffle extends Module {
-  /** @param upscaleFactor Factor of height and width */
+  /**
+   * Makes the layer.
+   * @param upscaleFactor Factor of height and width
+   */
   constructor(readonly upscaleFactor: number) {
     super();
   }
@@ -68,7 +74,10 @@ export class PixelShuffle extends Module {
 
 /** Space as channels; see `pixelUnshuffle`. */
 export class PixelUnshuffle extends Module {
-  /** @param downscaleFactor Divisor of height and width */
+  /**
+   * Makes the layer.
+   * @param downscaleFactor Divisor of height and width
+   */
   constructor(readonly downscaleFactor: number) {
     super();
   }
@@ -86,7 +95,10 @@ export class PixelUnshuffle extends Module {
 
 /** Mixes the channels of groups; see `channelShuffle`. */
 export class ChannelShuffle extends Module {
-  /** @param groups Number of groups */
+  /**
+   * Makes the layer.
+   * @param groups Number of groups
+   */
   constructor(readonly groups: number) {
     super();
   }

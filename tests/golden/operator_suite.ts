@@ -1,6 +1,6 @@
 /** Runs the samples of op_db through our operators. */
 import { clearPlans, grad, stepScope, Tensor } from "@pta/accelerated";
-import type { Output, Sample, Value } from "./adapter.ts";
+import type { Output, Value } from "./adapter.ts";
 import { adapters, reasons } from "./adapters/mod.ts";
 import { compareOutputs, compareTensors, type Tolerance } from "./compare.ts";
 import { cotangent, decode, readLines } from "./fixture.ts";

@@ -1,6 +1,6 @@
 /** Float32 max pooling without a border, four windows at a time, and the way back, on threads. Sizes are constants of the module. */
 import type { Buffer, Operand, PoolParams, RoutineCall, RoutineLaunch } from "../../device.ts";
-import { type Code, type Func, type Local, ModuleBuilder } from "./assembler.ts";
+import { type Code, type Func, ModuleBuilder } from "./assembler.ts";
 import {
   f32,
   f32x4,
