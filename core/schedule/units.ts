@@ -49,6 +49,8 @@ const lonelyReduce = 16384;
 
 /** Rows up to which a column sum is added up one after the other: beyond, rounding errors would pile up. */
 const mostColumnRows = 16384;
+/** Elements from which saving another walk over them pays for clearing the sums first. */
+const leastColumnSum = 1024;
 
 /** More members than this do not share a kernel: printing one is recursive, and registers run out long before. */
 const mostMembers = 256;
@@ -300,7 +302,8 @@ export function cutUnits(
     const [row] = unit.segments ?? [], [sum] = segments;
     const whole = unit.segments?.length === 1 && segments.length === 1 && row[0] === 1 &&
       sum[0] === row[1] && sum[1] === unit.numel;
-    const fits = whole && sum[1] / sum[0] <= mostColumnRows && node.kind === "reduce" &&
+    const fits = whole && unit.numel >= leastColumnSum && sum[1] / sum[0] <= mostColumnRows &&
+      node.kind === "reduce" &&
       node.arg.op === "sum" && node.dtype === "float32" && !inPlace(node);
     if (!fits || unit.nodes.length >= mostMembers) return false;
     unit.nodes.push(node);
