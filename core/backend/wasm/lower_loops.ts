@@ -249,10 +249,19 @@ export class Loops {
   #point(stores: readonly Store[]): void {
     const { plan, kit, machine } = this, inRow = plan.axis >= plan.rank;
     const updates: [Running, number, Code][] = [];
+    const products: [Running, number, Code][] = [];
     for (const r of this.#running) {
       const { arg } = plan.kernel.values[r.id] as Extract<Value, { kind: "reduce" }>;
       const copies = inRow || plan.vary[arg] ? this.frame.variant.copies : 1;
       for (let u = 0; u < copies; u++) {
+        const state = u % r.states.length;
+        const fused = inRow && this.frame.limit(u) !== undefined
+          ? undefined
+          : this.values.fusedSum(r.id, u, get(r.states[state][0]));
+        if (fused !== undefined) {
+          products.push([r, state, fused]);
+          continue;
+        }
         let x = this.values.value(arg, u);
         const limit = inRow ? this.frame.limit(u) : undefined;
         if (limit !== undefined) {
@@ -263,6 +272,7 @@ export class Loops {
     }
     const list = this.frame.inner.list;
     kit.into(list, () => {
+      for (const [{ states }, u, sum] of products) kit.out.push(set(states[u][0], sum));
       for (const [{ reducer, states }, u, x] of updates) {
         reducer.step(states[u].map(get), x).forEach((c, j) => kit.out.push(set(states[u][j], c)));
       }
@@ -299,24 +309,29 @@ export class Loops {
     memo.set(`${id}`, kit.let(type, reducer.finish(parts[0], true)));
   }
 
-  /** Stores a few values at the level of loop `d`: everything is read and computed before anything is written. */
+  /**
+   * Stores a few values at the level of loop `d`. What the kernel also reads is written after everything has been read; the rest at once, vector by
+   * vector, so that few values are alive at a time.
+   */
   #write(stores: readonly Store[], d: number): void {
     const { plan, kit, machine } = this;
     const perLane = plan.axis >= 0 && plan.axis <= d;
-    const writes: (() => void)[] = [];
-    for (const s of stores) {
-      const { dtype } = plan.kernel.buffers[s.address.buffer];
-      for (let u = 0; u < (perLane ? this.frame.variant.copies : 1); u++) {
+    const { list } = this.frame.levels[d + 1];
+    const late: (() => void)[] = [];
+    for (let u = 0; u < (perLane ? this.frame.variant.copies : 1); u++) {
+      for (const s of stores) {
+        const { dtype, access } = plan.kernel.buffers[s.address.buffer];
         const value = this.values.value(s.value, u);
         const limit = perLane ? this.frame.limit(u) : undefined;
         const place = this.values.addresses.place(s.address, d, u, perLane, undefined);
-        writes.push(() =>
-          machine[s.mode === "add" ? "accumulate" : "store"](dtype, place, value, limit)
-        );
+        const write = () =>
+          machine[s.mode === "add" ? "accumulate" : "store"](dtype, place, value, limit);
+        if (access === "write") kit.into(list, write);
+        else late.push(write);
       }
     }
-    kit.into(this.frame.levels[d + 1].list, () => {
-      for (const write of writes) write();
+    kit.into(list, () => {
+      for (const write of late) write();
     });
   }
 }

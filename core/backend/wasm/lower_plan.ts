@@ -211,12 +211,17 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const scratchBytes = kept.length * points * slotBytes;
   // Short passes are unrolled further, or each sum would wait for the one before; what is kept between passes lies in the order of one unrolling.
   const free = inRow && kept.length === 0;
-  const passCopies = mine.map((work) => free ? Math.max(copies, lightness(work)) : copies);
+  const sums = (pass: number) =>
+    values.filter((v) => v.kind === "reduce" && stage[v.arg] === pass).length;
+  // More running sums than registers would cost more than they save.
+  const light = (work: number, pass: number) =>
+    lightness(work) * sums(pass) > 8 ? 2 : lightness(work);
+  const passCopies = mine.map((work, i) => free ? Math.max(copies, light(work, i)) : copies);
   return { ...plan, ...rest, passCopies, spills, scratchBytes };
 }
 
 /** Vectors that a loop body of this much work handles side by side. */
-const lightness = (work: number): number => work <= 12 ? 4 : work <= 90 ? 2 : 1;
+const lightness = (work: number): number => work <= 40 ? 4 : work <= 90 ? 2 : 1;
 
 /** Work at one point of the row in one pass. */
 function passWork(

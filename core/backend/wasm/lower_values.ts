@@ -110,6 +110,18 @@ export class Values {
     return machine.op(v.op, { operand, result, known, hoist }, args);
   }
 
+  /** A running sum of float32 products that nobody else uses, one product further; undefined where that is no single instruction. */
+  fusedSum(id: number, u: number, sum: Code): Code | undefined {
+    const { plan, machine } = this, v = plan.kernel.values[id];
+    if (v.kind !== "reduce" || v.op !== "sum" || machine.fused === undefined) return undefined;
+    const p = plan.kernel.values[v.arg];
+    const fits = p.kind === "op" && p.op === "mul" && p.dtype === v.dtype &&
+      plan.uses[v.arg] === 1 && !plan.spills.has(v.arg);
+    if (!fits) return undefined;
+    const [a, b] = p.args.map((x) => this.value(x, u));
+    return machine.fused(v.dtype, false, a, b, sum);
+  }
+
   /** A product that is used only in this sum becomes part of one instruction. */
   #fused(id: number, v: Extract<Value, { kind: "op" }>, u: number): Code | undefined {
     const { plan, machine } = this, { values } = plan.kernel;
