@@ -61,7 +61,7 @@ Deno.test("optim: a step is one kernel for each parameter, and Adam's scalars", 
       "SGD": 3,
       "SGD momentum": 3,
       "Lion": 3,
-      "Adafactor": 12,
+      "Adafactor": 10,
     };
     for (const [name, make] of Object.entries(makers)) {
       const params = [[4, 3], [5], [2, 2]].map((shape) =>
