@@ -1,16 +1,7 @@
-/** Flags that the examples share: `--epochs`, `--batch-size`, `--learning-rate`, `--seed`. */
-
-/** Values of the flags. */
-export interface Flags {
-  readonly epochs: number;
-  /** Samples of an optimizer step over all ranks. */
-  readonly batchSize: number;
-  readonly learningRate: number;
-  readonly seed: number;
-}
+/** Flags of the examples: `--epochs`, `--steps`, `--batch-size`, `--learning-rate`, `--seed`, whichever one has. */
 
 /** Reads the flags over an example's defaults; a wrong one ends the program with the usage. */
-export function parseFlags(defaults: Flags): Flags {
+export function parseFlags<T extends Record<string, number>>(defaults: T): T {
   const values: Record<string, number> = { ...defaults };
   const args = Deno.args.flatMap((arg) => arg.includes("=") ? arg.split(/=(.*)/s, 2) : [arg]);
   for (let i = 0; i < args.length; i += 2) {
@@ -25,5 +16,5 @@ export function parseFlags(defaults: Flags): Flags {
     }
     values[name] = value;
   }
-  return values as unknown as Flags;
+  return values as T;
 }
