@@ -20,7 +20,7 @@ import { loadText, sample, vocabulary, windows } from "./char_text.ts";
 import { parseFlags } from "./flags.ts";
 
 const length = 96, width = 128, layers = 3;
-const flags = parseFlags({ steps: 1000, batchSize: 16, learningRate: 0.002, seed: 0 });
+const flags = parseFlags({ steps: 900, batchSize: 16, learningRate: 0.002, seed: 0 });
 
 class GPT extends nn.Module {
   tokens = new nn.Embedding(vocabulary, width);

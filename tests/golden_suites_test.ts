@@ -1,0 +1,39 @@
+/** The committed samples of PyTorch's own databases, as `deno task golden` runs them. */
+import { assert, assertEquals } from "@std/assert";
+import { runModules } from "./golden/module_suite.ts";
+import { runOperators } from "./golden/operator_suite.ts";
+import { runOptimizers } from "./golden/optimizer_suite.ts";
+
+const directory = new URL("./golden/fixtures", import.meta.url).pathname;
+
+/** Parts of the operators, by the first letter of the name, and how many names each covers at least. */
+const parts: Readonly<Record<string, [RegExp, number]>> = {
+  "a to d": [/^(?!nn\.|linalg\.|special\.|masked\.|signal\.)[_a-d]/i, 100],
+  "e to m": [/^(?!nn\.|linalg\.|special\.|masked\.|signal\.)[e-m]/i, 100],
+  "n to z": [/^(?!nn\.|linalg\.|special\.|masked\.|signal\.)[n-z]/i, 120],
+  "linear algebra": [/^linalg\./, 34],
+  "special functions": [/^(special|signal)\./, 40],
+  "masked": [/^masked\./, 15],
+  "neural networks": [/^nn\./, 95],
+};
+
+for (const [name, [only, least]] of Object.entries(parts)) {
+  Deno.test(`golden operators: ${name}`, async () => {
+    const found = await runOperators(directory, only, false);
+    assertEquals(found.lines.filter((line) => line.startsWith("FAILED")), []);
+    assertEquals(found.failed, 0);
+    assert(found.operators >= least, `${found.operators} operators, at least ${least} expected`);
+  });
+}
+
+Deno.test("golden modules", async () => {
+  const found = await runModules(directory, /^/, false);
+  assertEquals(found.lines.filter((line) => line.startsWith("FAILED")), []);
+  assert(found.operators >= 105, `${found.operators} modules`);
+});
+
+Deno.test("golden optimizers and schedulers", async () => {
+  const found = await runOptimizers(directory, /^/, false);
+  assertEquals(found.lines.filter((line) => line.startsWith("FAILED")), []);
+  assert(found.operators >= 29, `${found.operators} optimizers and schedulers`);
+});
