@@ -494,7 +494,7 @@ Deno.test("lookup: bad arguments are refused, an index that names no row when it
       [
         bag({ offsets, mode: "min" }),
         RangeError,
-        'Cannot bag by "min": it must be "sum", "mean" or "max"',
+        'Cannot apply EmbeddingBag with mode "min": it must be "sum", "mean" or "max"',
       ],
       [
         bag({ offsets, perSampleWeights: index.float() }),

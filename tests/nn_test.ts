@@ -420,7 +420,7 @@ Deno.test("nn: bad arguments are errors at the call", () =>
       [
         () => new nn.Embedding(3, 2, { paddingIdx: 3 }),
         RangeError,
-        "Cannot make Embedding with paddingIdx 3: the table has 3 rows",
+        "Cannot make Embedding with paddingIdx 3: the table has 3 rows, so it must be from -3 to 2",
       ],
       [
         () => new nn.Embedding(3, 2).forward(x),

@@ -363,7 +363,7 @@ const bad: readonly Bad[] = [
   [
     () => F.pixelShuffle(z(1, 6, 2, 2), 2),
     TypeError,
-    "Cannot apply pixelShuffle to [1, 6, 2, 2] with upscaleFactor 2: the channels must be a multiple of its square",
+    "Cannot apply pixelShuffle to [1, 6, 2, 2] with upscaleFactor 2: the channels must be a multiple of 4",
   ],
   [
     () => F.channelShuffle(z(1, 6, 2, 2), 4),

@@ -1,7 +1,7 @@
 /** What batch and instance normalisation share. */
 import type { DType } from "../dtype.ts";
 import { dueWithNext, noGrad, ones, Parameter, type Tensor, tensor, zeros } from "../tensor/mod.ts";
-import { checkSize } from "./check.ts";
+import { checkProbability, checkSize } from "./check.ts";
 import { ones_, zeros_ } from "./init.ts";
 import { Module } from "./module.ts";
 
@@ -49,6 +49,14 @@ export abstract class ChannelNorm extends Module {
   constructor(numFeatures: number, options: Required<BatchNormModuleOptions>) {
     super();
     checkSize(this.constructor.name, { numFeatures });
+    if (!(options.eps >= 0)) {
+      throw new RangeError(
+        `Cannot make ${this.constructor.name} with eps ${options.eps}: it must be 0 or more`,
+      );
+    }
+    if (options.momentum !== null) {
+      checkProbability(`make ${this.constructor.name}`, "momentum", options.momentum);
+    }
     const { dtype } = options;
     this.numFeatures = numFeatures;
     this.eps = options.eps;

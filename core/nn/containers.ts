@@ -92,7 +92,13 @@ export function checkModule(value: unknown, index: number | string): void {
 }
 
 const describe = (x: unknown): string =>
-  typeof x === "function" ? `the class or function ${x.name}` : x === null ? "null" : typeof x;
+  typeof x === "function"
+    ? `the class or function ${x.name}`
+    : x === null
+    ? "null"
+    : typeof x === "object"
+    ? `a ${x.constructor?.name ?? "plain object"}`
+    : typeof x;
 
 /**
  * Modules applied one after the other. Keys are positions: `0.weight`, `2.bias`.

@@ -95,7 +95,9 @@ export function checkPaddingIdx(
     return paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
   }
   throw new RangeError(
-    `Cannot make ${name} with paddingIdx ${paddingIdx}: the table has ${rows} rows`,
+    `Cannot make ${name} with paddingIdx ${paddingIdx}: the table has ${rows} rows, so it must be from -${rows} to ${
+      rows - 1
+    }`,
   );
 }
 

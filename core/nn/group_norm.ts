@@ -116,7 +116,11 @@ export class RMSNorm extends Module {
     this.normalizedShape = typeof normalizedShape === "number"
       ? [normalizedShape]
       : [...normalizedShape];
-    checkSize("RMSNorm", { dimensions: this.normalizedShape.length });
+    if (this.normalizedShape.length === 0) {
+      throw new RangeError(
+        "Cannot make RMSNorm with normalizedShape []: at least one dimension is needed",
+      );
+    }
     for (const size of this.normalizedShape) checkSize("RMSNorm", { normalizedShape: size });
     this.eps = options.eps;
     if (options.elementwiseAffine === false) return;

@@ -40,7 +40,11 @@ export class LayerNorm extends Module {
     this.normalizedShape = typeof normalizedShape === "number"
       ? [normalizedShape]
       : [...normalizedShape];
-    checkSize("LayerNorm", { dimensions: this.normalizedShape.length });
+    if (this.normalizedShape.length === 0) {
+      throw new RangeError(
+        "Cannot make LayerNorm with normalizedShape []: at least one dimension is needed",
+      );
+    }
     for (const size of this.normalizedShape) checkSize("LayerNorm", { normalizedShape: size });
     this.eps = eps;
     this.weight = elementwiseAffine

@@ -129,6 +129,7 @@ export class Transformer extends Module {
       options;
     const norm = () =>
       new LayerNorm(dModel, { eps: layer.layerNormEps, bias: layer.bias, dtype: layer.dtype });
+    checkSize("Transformer", { numEncoderLayers, numDecoderLayers });
     const encoderLayer = new TransformerEncoderLayer(dModel, nhead, layer);
     this.encoder = new TransformerEncoder(encoderLayer, numEncoderLayers, { norm: norm() });
     const decoderLayer = new TransformerDecoderLayer(dModel, nhead, layer);

@@ -2,6 +2,7 @@
 import type { Tensor } from "../tensor/mod.ts";
 import type { Sizes } from "./functional/convolution.ts";
 import * as F from "./functional/unfold.ts";
+import { checkSize } from "./check.ts";
 import { Module } from "./module.ts";
 
 /** Every window as a column; see `unfold`. */
@@ -59,6 +60,7 @@ export class PixelShuffle extends Module {
    */
   constructor(readonly upscaleFactor: number) {
     super();
+    checkSize("PixelShuffle", { upscaleFactor });
   }
 
   /** `[..., C, H * r, W * r]` of `[..., C * r * r, H, W]`. */
@@ -80,6 +82,7 @@ export class PixelUnshuffle extends Module {
    */
   constructor(readonly downscaleFactor: number) {
     super();
+    checkSize("PixelUnshuffle", { downscaleFactor });
   }
 
   /** `[..., C * r * r, H, W]` of `[..., C, H * r, W * r]`. */
@@ -101,6 +104,7 @@ export class ChannelShuffle extends Module {
    */
   constructor(readonly groups: number) {
     super();
+    checkSize("ChannelShuffle", { groups });
   }
 
   /** Same shape. */

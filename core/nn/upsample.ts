@@ -1,6 +1,10 @@
 /** Resizing as modules. */
 import type { Tensor } from "../tensor/mod.ts";
-import { interpolate, type InterpolateOptions } from "./functional/interpolate.ts";
+import {
+  interpolate,
+  interpolateModes,
+  type InterpolateOptions,
+} from "./functional/interpolate.ts";
 import { Module } from "./module.ts";
 
 /** Options of {@linkcode Upsample}. */
@@ -14,6 +18,15 @@ export class Upsample extends Module {
    */
   constructor(readonly options: UpsampleOptions) {
     super();
+    const { name } = this.constructor;
+    if ((options.size === undefined) === (options.scaleFactor === undefined)) {
+      throw new TypeError(`Cannot make ${name}: give either size or scaleFactor`);
+    }
+    if (options.mode !== undefined && !interpolateModes.includes(options.mode)) {
+      throw new RangeError(
+        `Cannot make ${name} with mode ${options.mode}: it must be ${interpolateModes.join(", ")}`,
+      );
+    }
   }
 
   /**

@@ -27,7 +27,9 @@ export function checkBag(
 ): void {
   const known: Record<BagMode, true> = { sum: true, mean: true, max: true };
   if (known[mode] !== true) {
-    throw new RangeError(`Cannot bag by "${mode}": it must be "sum", "mean" or "max"`);
+    throw new RangeError(
+      `Cannot apply EmbeddingBag with mode "${mode}": it must be "sum", "mean" or "max"`,
+    );
   }
   if (options.hasWeights === true && mode !== "sum") {
     throw new RangeError(`Cannot bag by "${mode}" with perSampleWeights: only "sum" takes them`);

@@ -131,6 +131,9 @@ const modes: Readonly<
   trilinear: { dims: [3], corners: true, taps: linear },
 };
 
+/** All modes. */
+export const interpolateModes: readonly string[] = [...Object.keys(modes), "area"];
+
 /** One dimension resized. */
 export function resizeDim(x: Tensor, dim: number, { at, weights }: Taps): Tensor {
   if (weights.length === 0) return pick(x, dim, at.map(([i]) => i));

@@ -1,5 +1,10 @@
 /** The affine and the bilinear map. */
-import type { Tensor } from "../../tensor/mod.ts";
+import { isFloat } from "../../dtype.ts";
+import { Tensor } from "../../tensor/mod.ts";
+
+/** What somebody passed instead of a tensor. */
+const describe = (x: unknown): string =>
+  Array.isArray(x) ? "an array" : typeof x === "object" ? "an object" : `${x}`;
 
 /**
  * `x @ weight.T + bias`.
@@ -11,6 +16,14 @@ import type { Tensor } from "../../tensor/mod.ts";
  * @throws {TypeError} When the sizes do not match
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  if (!(x instanceof Tensor)) {
+    throw new TypeError(`Cannot apply a linear layer to ${describe(x)}: a Tensor is needed`);
+  }
+  if (!isFloat(x.dtype)) {
+    throw new TypeError(
+      `Cannot apply a linear layer to ${x.dtype}: its weight is ${weight.dtype}; cast the input first`,
+    );
+  }
   if (weight.ndim !== 2 || x.ndim === 0 || x.shape[x.ndim - 1] !== weight.shape[1]) {
     throw new TypeError(
       `Cannot apply a linear layer to [${x.shape.join(", ")}]: its weight is [${

@@ -118,7 +118,7 @@ export function pixelShuffle(x: Tensor, upscaleFactor: number): Tensor {
     throw new TypeError(
       `Cannot apply pixelShuffle to ${
         text(x.shape)
-      } with upscaleFactor ${r}: the channels must be a multiple of its square`,
+      } with upscaleFactor ${r}: the channels must be a multiple of ${r * r}`,
     );
   }
   const lead = x.shape.slice(0, -3), [c, h, w] = x.shape.slice(-3), k = lead.length;
