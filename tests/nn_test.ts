@@ -435,7 +435,7 @@ Deno.test("nn: bad arguments are errors at the call", () =>
       [
         () => new nn.LayerNorm([]),
         RangeError,
-        "Cannot make LayerNorm with dimensions 0: it must be a whole number of at least 1",
+        "Cannot make LayerNorm with normalizedShape []: at least one dimension is needed",
       ],
       [
         () => F.crossEntropy(x, ints([0, 1, 2])),
