@@ -26,6 +26,25 @@ export function ffiGranted(path?: string): boolean {
 }
 
 /**
+ * Tries one file. Never prompts.
+ *
+ * @param path A path, or a file name for the system's loader to find
+ * @param symbols Symbols as the header declares them
+ * @returns The open library, or the reason why there is none
+ */
+export function tryLibrary<S extends Deno.ForeignLibraryInterface>(
+  path: string,
+  symbols: S,
+): OpenLibrary<S> | string {
+  if (!ffiGranted(path)) return "--allow-ffi is not granted";
+  try {
+    return { symbols: Deno.dlopen(path, symbols).symbols, path };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/**
  * Opens a native library.
  *
  * @param spec What to look for
@@ -39,15 +58,9 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(
   const candidates = path === undefined ? spec.candidates[Deno.build.os] ?? [] : [path];
   const tried: string[] = [];
   for (const candidate of candidates) {
-    if (!ffiGranted(candidate)) {
-      tried.push(`${candidate}: --allow-ffi is not granted`);
-      continue;
-    }
-    try {
-      return { symbols: Deno.dlopen(candidate, spec.symbols).symbols, path: candidate };
-    } catch (error) {
-      tried.push(`${candidate}: ${error instanceof Error ? error.message : error}`);
-    }
+    const opened = tryLibrary(candidate, spec.symbols);
+    if (typeof opened !== "string") return opened;
+    tried.push(`${candidate}: ${opened}`);
   }
   if (tried.length === 0) tried.push(`no candidates for ${Deno.build.os}`);
   throw new Error(

@@ -1,0 +1,127 @@
+/** Host memory as NVIDIA's libraries want it: addresses, C strings, arrays of pointers, and the parameters of a kernel launch. */
+
+const encoder = new TextEncoder(), decoder = new TextDecoder();
+
+/**
+ * The address of host memory. Typed-array memory does not move, so it may be kept for as long as the array is referenced.
+ *
+ * @param view Memory of at least one byte
+ */
+export function address(view: ArrayBufferView<ArrayBuffer>): bigint {
+  return BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(view)));
+}
+
+/** The string at an address or pointer, up to its NUL; empty for null. */
+export function readCString(at: Deno.PointerValue | bigint): string {
+  const pointer = typeof at === "bigint" ? Deno.UnsafePointer.create(at) : at;
+  return pointer === null ? "" : Deno.UnsafePointerView.getCString(pointer);
+}
+
+/** UTF-8 with a NUL at the end. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text + "\0");
+}
+
+/** Text of a byte array, up to its first NUL. */
+export function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+/** A `char **` and what it points to. */
+export interface CStrings {
+  /** One pointer per string; pass this. */
+  readonly pointers: BigUint64Array<ArrayBuffer>;
+  /** The strings: keep them referenced until the call has returned. */
+  readonly strings: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/** Strings as C takes them: an array of pointers. */
+export function cStrings(texts: readonly string[]): CStrings {
+  const strings = texts.map(cString);
+  // One element at least: an empty array has no address.
+  const pointers = new BigUint64Array(Math.max(1, texts.length));
+  strings.forEach((s, i) => pointers[i] = address(s));
+  return { pointers, strings };
+}
+
+/** The largest number of parameters of a kernel that a {@linkcode ParameterBlock} holds. */
+const SLOTS = 64;
+
+/**
+ * The parameters of kernel launches, allocated once: 64 pointers followed by the 64 slots of eight bytes that they point to. The driver copies the
+ * parameters before the launch returns, so one block serves every launch of a thread.
+ *
+ * ```ts ignore
+ * const block = new ParameterBlock();
+ * block.pointer(0, x).pointer(1, y).f32(2, 0.5).i32(3, n);
+ * driver.cuLaunchKernel(kernel, blocks, 1, 1, 256, 1, 1, 0, stream, block.address, 0n);
+ * ```
+ */
+export class ParameterBlock {
+  /** `kernelParams` of a launch. */
+  readonly address: bigint;
+  readonly #u32: Uint32Array<ArrayBuffer>;
+  readonly #i32: Int32Array<ArrayBuffer>;
+  readonly #f32: Float32Array<ArrayBuffer>;
+  readonly #f64: Float64Array<ArrayBuffer>;
+  readonly #u64: BigUint64Array<ArrayBuffer>;
+
+  /** A block with all slots zero. */
+  constructor() {
+    const memory = new ArrayBuffer(SLOTS * 16);
+    this.#u32 = new Uint32Array(memory);
+    this.#i32 = new Int32Array(memory);
+    this.#f32 = new Float32Array(memory);
+    this.#f64 = new Float64Array(memory);
+    this.#u64 = new BigUint64Array(memory);
+    this.address = address(this.#u64);
+    for (let i = 0; i < SLOTS; i++) this.#u64[i] = this.address + BigInt(8 * (SLOTS + i));
+  }
+
+  /** Sets slot `i` to a device pointer, or to any whole number from 0 to 2^53 of 64 bits. */
+  pointer(i: number, value: number): this {
+    // Two halves: a BigInt would be allocated for each.
+    this.#u32[2 * (SLOTS + check(i))] = value;
+    this.#u32[2 * (SLOTS + i) + 1] = value / 4294967296;
+    return this;
+  }
+
+  /** Sets slot `i` to an `int`. */
+  i32(i: number, value: number): this {
+    this.#i32[2 * (SLOTS + check(i))] = value;
+    return this;
+  }
+
+  /** Sets slot `i` to an `unsigned int`. */
+  u32(i: number, value: number): this {
+    this.#u32[2 * (SLOTS + check(i))] = value;
+    return this;
+  }
+
+  /** Sets slot `i` to a `float`. */
+  f32(i: number, value: number): this {
+    this.#f32[2 * (SLOTS + check(i))] = value;
+    return this;
+  }
+
+  /** Sets slot `i` to a `double`. */
+  f64(i: number, value: number): this {
+    this.#f64[SLOTS + check(i)] = value;
+    return this;
+  }
+
+  /** Sets slot `i` to an `unsigned long long`, or to a `long long` given as its two's complement. */
+  u64(i: number, value: bigint): this {
+    this.#u64[SLOTS + check(i)] = value;
+    return this;
+  }
+}
+
+/** `i`, when there is such a slot: a typed array would drop the write without a word, and negative slots are the pointers. */
+function check(i: number): number {
+  if (!(i >= 0 && i < SLOTS)) {
+    throw new RangeError(`Cannot set kernel parameter ${i}: a block holds ${SLOTS}`);
+  }
+  return i;
+}
