@@ -28,6 +28,8 @@ export class NativeError extends Error {
   readonly hint: string | undefined;
 
   /**
+   * A failed call.
+   *
    * @param failure What the library answered
    * @param hints Hints by name of the status
    */
@@ -100,7 +102,11 @@ const nvrtcHints: Readonly<Record<string, string>> = {
 export class NvrtcError extends NativeError {
   /** The class's name. */
   override name = "NvrtcError";
-  /** @param failure What NVRTC answered */
+  /**
+   * A failed call.
+   *
+   * @param failure What NVRTC answered
+   */
   constructor(failure: NativeFailure) {
     super(failure, nvrtcHints);
   }
@@ -119,7 +125,11 @@ const cublasHints: Readonly<Record<string, string>> = {
 export class CublasError extends NativeError {
   /** The class's name. */
   override name = "CublasError";
-  /** @param failure What cuBLAS answered */
+  /**
+   * A failed call.
+   *
+   * @param failure What cuBLAS answered
+   */
   constructor(failure: NativeFailure) {
     super(failure, cublasHints);
   }
@@ -136,7 +146,11 @@ const cudnnHints: Readonly<Record<string, string>> = {
 export class CudnnError extends NativeError {
   /** The class's name. */
   override name = "CudnnError";
-  /** @param failure What cuDNN answered */
+  /**
+   * A failed call.
+   *
+   * @param failure What cuDNN answered
+   */
   constructor(failure: NativeFailure) {
     super(failure, cudnnHints);
   }
@@ -154,7 +168,11 @@ const ncclHints: Readonly<Record<string, string>> = {
 export class NcclError extends NativeError {
   /** The class's name. */
   override name = "NcclError";
-  /** @param failure What NCCL answered */
+  /**
+   * A failed call.
+   *
+   * @param failure What NCCL answered
+   */
   constructor(failure: NativeFailure) {
     super(failure, ncclHints);
   }
@@ -169,7 +187,11 @@ const nvmlHints: Readonly<Record<string, string>> = {
 export class NvmlError extends NativeError {
   /** The class's name. */
   override name = "NvmlError";
-  /** @param failure What NVML answered */
+  /**
+   * A failed call.
+   *
+   * @param failure What NVML answered
+   */
   constructor(failure: NativeFailure) {
     super(failure, nvmlHints);
   }
