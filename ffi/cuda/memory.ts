@@ -28,6 +28,25 @@ export function textOf(bytes: Uint8Array): string {
   return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
+/** The text of a status from a call that writes its address. */
+export function textAt(
+  call: (code: number, at: BigUint64Array<ArrayBuffer>) => number,
+  code: number,
+): string {
+  const at = new BigUint64Array(1);
+  return call(code, at) === 0 ? readCString(at[0]) : "";
+}
+
+/** The text of a status, followed by what the library last complained of. */
+export function lastText(
+  text: Deno.PointerValue,
+  last: (message: Uint8Array<ArrayBuffer>, size: bigint) => void,
+): string {
+  const message = new Uint8Array(1024);
+  last(message, BigInt(message.length));
+  return [readCString(text), textOf(message)].filter((part) => part !== "").join(": ");
+}
+
 /** A `char **` and what it points to. */
 export interface CStrings {
   /** One pointer per string; pass this. */
