@@ -40,7 +40,8 @@ export function tryLibrary<S extends Deno.ForeignLibraryInterface>(
   try {
     return { symbols: Deno.dlopen(path, symbols).symbols, path };
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
+    return reason.replace(/^(Could not open library: )+/, "").trim();
   }
 }
 

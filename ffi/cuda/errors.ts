@@ -82,7 +82,11 @@ const cudaHints: Readonly<Record<string, string>> = {
 export class CudaError extends NativeError {
   /** The class's name. */
   override name = "CudaError";
-  /** @param failure What the driver answered */
+  /**
+   * A failed call.
+   *
+   * @param failure What the driver answered
+   */
   constructor(failure: NativeFailure) {
     super(failure, cudaHints);
   }

@@ -82,13 +82,19 @@ export function sites(): string[] {
   return distinct(prefixes.flatMap(sitePackages)).filter((path) => kindOf(path) === "folder");
 }
 
-/** Folders below `nvidia/` in the pip wheels, such as `nvidia/cudnn/lib`. */
+/**
+ * Folders of the pip wheels, such as `nvidia/cudnn/lib`, and PyTorch's own. An installation that has none is named by what was looked for.
+ *
+ * @param parts Folders below `nvidia/<wheel>/`
+ */
 export function wheelFolders(...parts: string[]): string[] {
-  return sites().flatMap((site) =>
-    names(`${site}/nvidia`).flatMap((wheel) =>
-      parts.map((part) => `${site}/nvidia/${wheel}/${part}`)
-    )
-  ).filter((path) => kindOf(path) === "folder");
+  return sites().flatMap((site) => {
+    const found = [
+      ...names(`${site}/nvidia`).flatMap((wheel) => parts.map((p) => `nvidia/${wheel}/${p}`)),
+      "torch/lib",
+    ].map((path) => `${site}/${path}`).filter((path) => kindOf(path) === "folder");
+    return found.length > 0 ? found : [`${site}/nvidia/*/${parts[0]}`];
+  });
 }
 
 /** Prefixes of CUDA installations: variables, then the usual folders, the newest first. */
@@ -109,7 +115,6 @@ export function libraryFolders(): string[] {
   if (windows) {
     return distinct([
       ...wheelFolders("bin", "bin/x86_64", "bin/x64"),
-      ...sites().map((site) => `${site}/torch/lib`),
       ...(conda === undefined ? [] : [`${conda}/Library/bin`, `${conda}/bin`]),
       ...[...products, ...cudaPrefixes()].flatMap((p) => [`${p}/bin/x64`, `${p}/bin`]),
     ]);
@@ -117,7 +122,6 @@ export function libraryFolders(): string[] {
   const machine = Deno.build.arch === "aarch64" ? "sbsa-linux" : "x86_64-linux";
   return distinct([
     ...wheelFolders("lib"),
-    ...sites().map((site) => `${site}/torch/lib`),
     ...(conda === undefined ? [] : [`${conda}/lib`]),
     ...[...products, ...cudaPrefixes()].flatMap((p) => [
       `${p}/lib64`,
