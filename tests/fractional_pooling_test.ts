@@ -52,7 +52,7 @@ Deno.test("fractional max pooling: bad arguments are refused", () =>
       [
         () => new nn.FractionalMaxPool2d(2, { outputSize: 2, outputRatio: 0.5 }),
         TypeError,
-        "Cannot apply FractionalMaxPool2d: give either outputSize or outputRatio",
+        "Cannot make FractionalMaxPool2d: give either outputSize or outputRatio",
       ],
       [
         () => F.fractionalMaxPool2d(x, 2, { outputRatio: [0.5, 1] }),

@@ -381,6 +381,26 @@ const bad: readonly Bad[] = [
     "Cannot make Conv2d with inChannels 0: it must be a whole number of at least 1",
   ],
   [
+    () => new nn.Conv2d(1, 6, 0),
+    RangeError,
+    "Cannot make Conv2d with kernelSize [0, 0]: it must be whole, at least 1",
+  ],
+  [
+    () => new nn.ConvTranspose1d(1, 6, 3, { outputPadding: [1, 2] }),
+    TypeError,
+    "Cannot make ConvTranspose1d with outputPadding [1, 2]: it must be one number",
+  ],
+  [
+    () => new nn.MaxPool3d([2, 0, 2]),
+    RangeError,
+    "Cannot make MaxPool3d with kernelSize [2, 0, 2]: it must be whole, at least 1",
+  ],
+  [
+    () => new nn.FractionalMaxPool2d(2, { outputRatio: 2 }),
+    RangeError,
+    "Cannot make FractionalMaxPool2d with outputRatio [2, 2]: it must lie between 0 and 1",
+  ],
+  [
     () => new nn.Conv2d(1, 6, 3, { padding: "same", stride: 2 }),
     RangeError,
     'Cannot make Conv2d with padding "same" and stride [2, 2]: the stride must be 1',

@@ -79,9 +79,9 @@ export abstract class ConvBase extends Module {
         );
       }
     }
-    this.kernelSize = sizesOf(name, "kernelSize", kernelSize, spatial, 1);
-    this.stride = sizesOf(name, "stride", options.stride ?? 1, spatial, 1);
-    this.dilation = sizesOf(name, "dilation", options.dilation ?? 1, spatial, 1);
+    this.kernelSize = sizesOf(`make ${name}`, "kernelSize", kernelSize, spatial, 1);
+    this.stride = sizesOf(`make ${name}`, "stride", options.stride ?? 1, spatial, 1);
+    this.dilation = sizesOf(`make ${name}`, "dilation", options.dilation ?? 1, spatial, 1);
     this.groups = groups;
     const channels = transposed
       ? [inChannels, outChannels / groups]
@@ -151,7 +151,7 @@ export abstract class Conv extends ConvBase {
     const { name } = this.constructor, { padding = 0, paddingMode = "zeros" } = options;
     this.padding = typeof padding === "string"
       ? padding
-      : sizesOf(name, "padding", padding, spatial, 0);
+      : sizesOf(`make ${name}`, "padding", padding, spatial, 0);
     this.paddingMode = paddingMode;
     if (typeof padding === "string" && padding !== "same" && padding !== "valid") {
       throw new RangeError(
@@ -233,8 +233,14 @@ export abstract class ConvTranspose extends ConvBase {
   ) {
     super(inChannels, outChannels, kernelSize, options, spatial, true);
     const { name } = this.constructor;
-    this.padding = sizesOf(name, "padding", options.padding ?? 0, spatial, 0);
-    this.outputPadding = sizesOf(name, "outputPadding", options.outputPadding ?? 0, spatial, 0);
+    this.padding = sizesOf(`make ${name}`, "padding", options.padding ?? 0, spatial, 0);
+    this.outputPadding = sizesOf(
+      `make ${name}`,
+      "outputPadding",
+      options.outputPadding ?? 0,
+      spatial,
+      0,
+    );
   }
 
   /** The function of this number of dimensions. */

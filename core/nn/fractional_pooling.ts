@@ -28,8 +28,9 @@ export abstract class FractionalMaxPool extends Module {
    */
   constructor(kernelSize: Sizes, options: FractionalMaxPoolModuleOptions, spatial: number) {
     super();
-    sizesOf(this.constructor.name, "kernelSize", kernelSize, spatial, 1);
-    F.fractionalSizes(this.constructor.name, spatial, options);
+    const action = `make ${this.constructor.name}`;
+    sizesOf(action, "kernelSize", kernelSize, spatial, 1);
+    F.fractionalSizes(action, spatial, options);
     const { randomSamples, ...rest } = options;
     this.kernelSize = kernelSize;
     this.options = rest;

@@ -27,7 +27,7 @@ export abstract class Pool<O extends object> extends Module {
    */
   constructor(kernelSize: Sizes, readonly options: O, spatial: number) {
     super();
-    sizesOf(this.constructor.name, "kernelSize", kernelSize, spatial, 1);
+    sizesOf(`make ${this.constructor.name}`, "kernelSize", kernelSize, spatial, 1);
     this.kernelSize = kernelSize;
   }
 

@@ -107,9 +107,9 @@ function maxUnpool(
       }: shapes must be equal`,
     );
   }
-  const kernel = sizesOf(what, "kernelSize", kernelSize, spatial, 1);
-  const stride = sizesOf(what, "stride", options.stride ?? kernel, spatial, 1);
-  const padding = sizesOf(what, "padding", options.padding ?? 0, spatial, 0);
+  const kernel = sizesOf(`apply ${what}`, "kernelSize", kernelSize, spatial, 1);
+  const stride = sizesOf(`apply ${what}`, "stride", options.stride ?? kernel, spatial, 1);
+  const padding = sizesOf(`apply ${what}`, "padding", options.padding ?? 0, spatial, 0);
   const lead = x.shape.slice(0, x.ndim - spatial), grid = x.shape.slice(-spatial);
   const sizes = options.outputSize?.slice(-spatial) ??
     grid.map((n, d) => (n - 1) * stride[d] - 2 * padding[d] + kernel[d]);

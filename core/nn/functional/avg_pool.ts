@@ -81,7 +81,7 @@ function lpPool(
   kernelSize: Sizes,
   options: LPPoolOptions,
 ): Tensor {
-  const kernel = sizesOf(what, "kernelSize", kernelSize, spatial, 1);
+  const kernel = sizesOf(`apply ${what}`, "kernelSize", kernelSize, spatial, 1);
   const y = avgPool(what, spatial, x.pow(normType), kernel, options);
   return y.sign().mul(y.abs().relu()).mul(product(kernel)).pow(1 / normType);
 }

@@ -30,12 +30,12 @@ export interface ConvTransposeOptions extends Omit<ConvolutionOptions, "padding"
 const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 /**
- * A number for each of `count` dimensions; a list of one stands for all.
+ * A number for each of `count` dimensions; a list of one stands for all. `action` begins the messages: `apply conv2d`, `make Conv2d`.
  * @throws {TypeError} When there are more or fewer
  * @throws {RangeError} When one is not a whole number of at least `least`
  */
 export function sizesOf(
-  what: string,
+  action: string,
   name: string,
   value: Sizes,
   count: number,
@@ -45,12 +45,14 @@ export function sizesOf(
   const list = one !== undefined ? new Array<number>(count).fill(one) : [...value as number[]];
   if (list.length !== count) {
     throw new TypeError(
-      `Cannot apply ${what} with ${name} ${text(list)}: it must be a number or ${count} numbers`,
+      `Cannot ${action} with ${name} ${text(list)}: it must be ${
+        count === 1 ? "one number" : `a number or ${count} numbers`
+      }`,
     );
   }
   if (!list.every((n) => Number.isInteger(n) && n >= least)) {
     throw new RangeError(
-      `Cannot apply ${what} with ${name} ${text(list)}: it must be whole, at least ${least}`,
+      `Cannot ${action} with ${name} ${text(list)}: it must be whole, at least ${least}`,
     );
   }
   return list;
@@ -137,8 +139,8 @@ function convolution(
 ): Tensor {
   const { groups = 1, bias, padding = 0 } = options;
   check(what, spatial, x, weight, groups);
-  const stride = sizesOf(what, "stride", options.stride ?? 1, spatial, 1);
-  const dilation = sizesOf(what, "dilation", options.dilation ?? 1, spatial, 1);
+  const stride = sizesOf(`apply ${what}`, "stride", options.stride ?? 1, spatial, 1);
+  const dilation = sizesOf(`apply ${what}`, "dilation", options.dilation ?? 1, spatial, 1);
   const single = x.ndim === spatial + 1;
   let input = single ? x.unsqueeze(0) : x;
   if (input.shape[1] !== weight.shape[1] * groups) {
@@ -166,7 +168,7 @@ function convolution(
     throw new RangeError(
       `Cannot apply ${what} with padding "${padding}": it must be numbers, "same" or "valid"`,
     );
-  } else pads = sizesOf(what, "padding", padding, spatial, 0);
+  } else pads = sizesOf(`apply ${what}`, "padding", padding, spatial, 0);
   const grid = dilation.map((d, i) => {
     const window = d * (weight.shape[i + 2] - 1) + 1, room = input.shape[i + 2] + 2 * pads[i];
     if (window > room) {
@@ -217,10 +219,10 @@ function transposed(
 ): Tensor {
   const { groups = 1, bias } = options;
   check(what, spatial, x, weight, groups);
-  const stride = sizesOf(what, "stride", options.stride ?? 1, spatial, 1);
-  const padding = sizesOf(what, "padding", options.padding ?? 0, spatial, 0);
-  const dilation = sizesOf(what, "dilation", options.dilation ?? 1, spatial, 1);
-  const extra = sizesOf(what, "outputPadding", options.outputPadding ?? 0, spatial, 0);
+  const stride = sizesOf(`apply ${what}`, "stride", options.stride ?? 1, spatial, 1);
+  const padding = sizesOf(`apply ${what}`, "padding", options.padding ?? 0, spatial, 0);
+  const dilation = sizesOf(`apply ${what}`, "dilation", options.dilation ?? 1, spatial, 1);
+  const extra = sizesOf(`apply ${what}`, "outputPadding", options.outputPadding ?? 0, spatial, 0);
   const single = x.ndim === spatial + 1, input = single ? x.unsqueeze(0) : x;
   if (input.shape[1] !== weight.shape[0]) {
     throw new TypeError(

@@ -22,15 +22,15 @@ const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a *
  * @throws {RangeError} When a number is out of range
  */
 export function fractionalSizes(
-  what: string,
+  action: string,
   spatial: number,
   { outputSize, outputRatio }: FractionalMaxPoolOptions,
 ): (input: readonly number[]) => number[] {
   if ((outputSize === undefined) === (outputRatio === undefined)) {
-    throw new TypeError(`Cannot apply ${what}: give either outputSize or outputRatio`);
+    throw new TypeError(`Cannot ${action}: give either outputSize or outputRatio`);
   }
   if (outputSize !== undefined) {
-    const sizes = sizesOf(what, "outputSize", outputSize, spatial, 1);
+    const sizes = sizesOf(action, "outputSize", outputSize, spatial, 1);
     return () => sizes;
   }
   const ratios = typeof outputRatio === "number"
@@ -38,14 +38,14 @@ export function fractionalSizes(
     : [...outputRatio!];
   if (ratios.length !== spatial) {
     throw new TypeError(
-      `Cannot apply ${what} with outputRatio ${
+      `Cannot ${action} with outputRatio ${
         text(ratios)
       }: it must be a number or ${spatial} numbers`,
     );
   }
   if (!ratios.every((r) => r > 0 && r < 1)) {
     throw new RangeError(
-      `Cannot apply ${what} with outputRatio ${text(ratios)}: it must lie between 0 and 1`,
+      `Cannot ${action} with outputRatio ${text(ratios)}: it must lie between 0 and 1`,
     );
   }
   return (input) => input.map((n, d) => Math.floor(n * ratios[d]));
@@ -70,9 +70,9 @@ function fractional(
   options: FractionalMaxPoolOptions,
 ): PoolResult {
   checkSpatial(what, x, spatial);
-  const kernel = sizesOf(what, "kernelSize", kernelSize, spatial, 1);
+  const kernel = sizesOf(`apply ${what}`, "kernelSize", kernelSize, spatial, 1);
   const lead = x.ndim - spatial, sizes = x.shape.slice(lead);
-  const out = fractionalSizes(what, spatial, options)(sizes);
+  const out = fractionalSizes(`apply ${what}`, spatial, options)(sizes);
   const fits = out.every((n, d) => n >= 1 && n + kernel[d] - 1 <= sizes[d]);
   if (!fits) {
     throw new RangeError(

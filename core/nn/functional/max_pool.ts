@@ -58,10 +58,10 @@ export function windowsOf(
   options: MaxPoolOptions,
 ): Windows {
   checkSpatial(what, x, spatial);
-  const kernel = sizesOf(what, "kernelSize", kernelSize, spatial, 1);
-  const stride = sizesOf(what, "stride", options.stride ?? kernel, spatial, 1);
-  const padding = sizesOf(what, "padding", options.padding ?? 0, spatial, 0);
-  const dilation = sizesOf(what, "dilation", options.dilation ?? 1, spatial, 1);
+  const kernel = sizesOf(`apply ${what}`, "kernelSize", kernelSize, spatial, 1);
+  const stride = sizesOf(`apply ${what}`, "stride", options.stride ?? kernel, spatial, 1);
+  const padding = sizesOf(`apply ${what}`, "padding", options.padding ?? 0, spatial, 0);
+  const dilation = sizesOf(`apply ${what}`, "dilation", options.dilation ?? 1, spatial, 1);
   const grid = kernel.map((k, d) => {
     const size = x.shape[x.ndim - spatial + d], s = stride[d], p = padding[d];
     if (p > k / 2) {

@@ -17,10 +17,10 @@ const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 /** The geometry with its defaults. */
 function geometry(what: string, kernelSize: Sizes, options: UnfoldOptions) {
   return {
-    kernel: sizesOf(what, "kernelSize", kernelSize, 2, 1),
-    dilation: sizesOf(what, "dilation", options.dilation ?? 1, 2, 1),
-    padding: sizesOf(what, "padding", options.padding ?? 0, 2, 0),
-    stride: sizesOf(what, "stride", options.stride ?? 1, 2, 1),
+    kernel: sizesOf(`apply ${what}`, "kernelSize", kernelSize, 2, 1),
+    dilation: sizesOf(`apply ${what}`, "dilation", options.dilation ?? 1, 2, 1),
+    padding: sizesOf(`apply ${what}`, "padding", options.padding ?? 0, 2, 0),
+    stride: sizesOf(`apply ${what}`, "stride", options.stride ?? 1, 2, 1),
   };
 }
 
@@ -78,7 +78,8 @@ export function fold(
   options: UnfoldOptions = {},
 ): Tensor {
   const { kernel, dilation, padding, stride } = geometry("fold", kernelSize, options);
-  const size = sizesOf("fold", "outputSize", outputSize, 2, 1), window = kernel[0] * kernel[1];
+  const size = sizesOf("apply fold", "outputSize", outputSize, 2, 1),
+    window = kernel[0] * kernel[1];
   const grid = size.map((s, d) =>
     Math.floor((s + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) / stride[d]) + 1
   );
