@@ -228,3 +228,4 @@ export {
   type FractionalMaxPoolModuleOptions,
 } from "./fractional_pooling.ts";
 export { ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold } from "./unfold.ts";
+export { type Summary, summary, type SummaryOptions, type SummaryRow } from "./summary.ts";
