@@ -196,6 +196,19 @@ Deno.test("windows: shuffles undo each other, and fold counts what unfold took",
   });
 });
 
+Deno.test("windows: fold keeps infinities at their places and adds halves in float32", () => {
+  for (const device of ["cpu", "ref"]) {
+    on(device, () => {
+      const x = tensor([1, 2, 3, 4, Infinity, 6, 7, 8, 9]).reshape(1, 1, 3, 3);
+      assertEquals(numbers(F.fold(F.unfold(x, 2), 3, 2)), [1, 4, 3, 8, Infinity, 12, 7, 16, 9]);
+      // 1 + 8 * 2 ** -9 in the middle: each addend alone would be lost beside the 1.
+      const part = tensor([1, ...new Array(8).fill(2 ** -9)]).to("bfloat16").reshape(9, 1);
+      const middle = F.fold(part.expand(9, 9), 5, 3).select(0, 0).select(0, 2).select(0, 2);
+      assertEquals([middle.dtype, middle.item()], ["bfloat16", 1.015625]);
+    });
+  }
+});
+
 Deno.test("windows: half precision keeps its dtype", () => {
   on("cpu", () => {
     for (const dtype of ["float16", "bfloat16"] as const) {
@@ -361,6 +374,21 @@ const bad: readonly Bad[] = [
     "Cannot fold [1, 4, 3] to [3, 3]: it must be [N, C * 4, 4]",
   ],
   [
+    () => F.fold(z(1, 9, 1), 2, 3),
+    RangeError,
+    "Cannot apply fold with outputSize [2, 2]: the padded size 2 is smaller than the kernel 3",
+  ],
+  [
+    () => F.lpPool2d(z(1, 1, 4, 4), 0, 2),
+    RangeError,
+    "Cannot apply lpPool2d with normType 0: it must be a finite number other than 0",
+  ],
+  [
+    () => F.adaptiveMaxPool2d(z(1, 1, 4, 4), [2, 1.5]),
+    RangeError,
+    "Cannot apply adaptiveMaxPool2d with outputSize [2, 1.5]: it must be whole, at least 0",
+  ],
+  [
     () => F.pixelShuffle(z(1, 6, 2, 2), 2),
     TypeError,
     "Cannot apply pixelShuffle to [1, 6, 2, 2] with upscaleFactor 2: the channels must be a multiple of 4",
@@ -399,6 +427,56 @@ const bad: readonly Bad[] = [
     () => new nn.FractionalMaxPool2d(2, { outputRatio: 2 }),
     RangeError,
     "Cannot make FractionalMaxPool2d with outputRatio [2, 2]: it must lie between 0 and 1",
+  ],
+  [
+    () => new nn.MaxPool2d(2, { padding: 5 }),
+    RangeError,
+    "Cannot make MaxPool2d with padding [5, 5]: it must be at most half of kernelSize [2, 2]",
+  ],
+  [
+    () => new nn.MaxPool2d(2, { stride: 0 }),
+    RangeError,
+    "Cannot make MaxPool2d with stride [0, 0]: it must be whole, at least 1",
+  ],
+  [
+    () => new nn.AvgPool3d(2, { divisorOverride: 0 }),
+    RangeError,
+    "Cannot make AvgPool3d with divisorOverride 0: it must not be 0",
+  ],
+  [
+    () => new nn.LPPool2d(0, 2),
+    RangeError,
+    "Cannot make LPPool2d with normType 0: it must be a finite number other than 0",
+  ],
+  [
+    () => new nn.AdaptiveAvgPool2d(0),
+    RangeError,
+    "Cannot make AdaptiveAvgPool2d with outputSize [0, 0]: it must be whole, at least 1",
+  ],
+  [
+    () => new nn.AdaptiveMaxPool3d([2, null]),
+    TypeError,
+    "Cannot make AdaptiveMaxPool3d with outputSize [2, null]: it must be a number or 3 numbers",
+  ],
+  [
+    () => new nn.Unfold(0),
+    RangeError,
+    "Cannot make Unfold with kernelSize [0, 0]: it must be whole, at least 1",
+  ],
+  [
+    () => new nn.Fold(2, 3),
+    RangeError,
+    "Cannot make Fold with outputSize [2, 2]: the padded size 2 is smaller than the kernel 3",
+  ],
+  [
+    () => new nn.PixelShuffle(0),
+    RangeError,
+    "Cannot make PixelShuffle with upscaleFactor 0: it must be a whole number of at least 1",
+  ],
+  [
+    () => new nn.ConvTranspose2d(1, 6, 3, { stride: 2, outputPadding: 2 }),
+    RangeError,
+    "Cannot make ConvTranspose2d with outputPadding [2, 2]: it must be below stride [2, 2] or dilation [1, 1]",
   ],
   [
     () => new nn.Conv2d(1, 6, 3, { padding: "same", stride: 2 }),

@@ -10,9 +10,13 @@ export abstract class AdaptivePool extends Module {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
+   * @param spatial Number of dimensions that are pooled
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
    */
-  constructor(readonly outputSize: F.AdaptiveSizes) {
+  constructor(readonly outputSize: F.AdaptiveSizes, spatial: number) {
     super();
+    F.adaptiveSizes(`make ${this.constructor.name}`, spatial, outputSize, 1);
   }
 
   /** The size. */
@@ -35,6 +39,16 @@ export type MaxUnpoolModuleOptions = Omit<F.MaxUnpoolOptions, "outputSize">;
 
 /** Means over `outputSize` windows that cover `[N, C, L]` evenly. */
 export class AdaptiveAvgPool1d extends AdaptivePool {
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
+  constructor(outputSize: F.AdaptiveSizes) {
+    super(outputSize, 1);
+  }
+
   /** The means. */
   override forward(x: Tensor): Tensor {
     return F.adaptiveAvgPool1d(x, this.outputSize);
@@ -46,9 +60,11 @@ export class AdaptiveMaxPool1d extends AdaptivePool {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
    */
   constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
-    super(outputSize);
+    super(outputSize, 1);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
@@ -63,10 +79,10 @@ export class AdaptiveMaxPool1d extends AdaptivePool {
 export class MaxUnpool1d extends Pool<MaxUnpoolModuleOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: MaxUnpoolModuleOptions = {}) {
-    super(kernelSize, options, 1);
+    super(kernelSize, options, 1, "any");
   }
 
   /**
@@ -86,6 +102,16 @@ export class MaxUnpool1d extends Pool<MaxUnpoolModuleOptions> {
 
 /** Means over `outputSize` windows that cover `[N, C, H, W]` evenly. */
 export class AdaptiveAvgPool2d extends AdaptivePool {
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
+  constructor(outputSize: F.AdaptiveSizes) {
+    super(outputSize, 2);
+  }
+
   /** The means. */
   override forward(x: Tensor): Tensor {
     return F.adaptiveAvgPool2d(x, this.outputSize);
@@ -97,9 +123,11 @@ export class AdaptiveMaxPool2d extends AdaptivePool {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
    */
   constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
-    super(outputSize);
+    super(outputSize, 2);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
@@ -114,10 +142,10 @@ export class AdaptiveMaxPool2d extends AdaptivePool {
 export class MaxUnpool2d extends Pool<MaxUnpoolModuleOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: MaxUnpoolModuleOptions = {}) {
-    super(kernelSize, options, 2);
+    super(kernelSize, options, 2, "any");
   }
 
   /**
@@ -137,6 +165,16 @@ export class MaxUnpool2d extends Pool<MaxUnpoolModuleOptions> {
 
 /** Means over `outputSize` windows that cover `[N, C, D, H, W]` evenly. */
 export class AdaptiveAvgPool3d extends AdaptivePool {
+  /**
+   * Makes the layer.
+   * @param outputSize Sizes of the result; null keeps one
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
+   */
+  constructor(outputSize: F.AdaptiveSizes) {
+    super(outputSize, 3);
+  }
+
   /** The means. */
   override forward(x: Tensor): Tensor {
     return F.adaptiveAvgPool3d(x, this.outputSize);
@@ -148,9 +186,11 @@ export class AdaptiveMaxPool3d extends AdaptivePool {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
+   * @throws {TypeError} When there are too many or too few sizes
+   * @throws {RangeError} When a size is not a whole number of at least 1
    */
   constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
-    super(outputSize);
+    super(outputSize, 3);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
@@ -165,10 +205,10 @@ export class AdaptiveMaxPool3d extends AdaptivePool {
 export class MaxUnpool3d extends Pool<MaxUnpoolModuleOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: MaxUnpoolModuleOptions = {}) {
-    super(kernelSize, options, 3);
+    super(kernelSize, options, 3, "any");
   }
 
   /**

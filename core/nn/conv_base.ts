@@ -3,6 +3,7 @@ import type { DType } from "../dtype.ts";
 import { Parameter, type Tensor, zeros } from "../tensor/mod.ts";
 import { checkSize } from "./check.ts";
 import {
+  checkOutputPadding,
   type ConvolutionOptions,
   type ConvTransposeOptions,
   type Sizes,
@@ -234,13 +235,9 @@ export abstract class ConvTranspose extends ConvBase {
     super(inChannels, outChannels, kernelSize, options, spatial, true);
     const { name } = this.constructor;
     this.padding = sizesOf(`make ${name}`, "padding", options.padding ?? 0, spatial, 0);
-    this.outputPadding = sizesOf(
-      `make ${name}`,
-      "outputPadding",
-      options.outputPadding ?? 0,
-      spatial,
-      0,
-    );
+    const extra = sizesOf(`make ${name}`, "outputPadding", options.outputPadding ?? 0, spatial, 0);
+    checkOutputPadding(`make ${name}`, extra, this.stride, this.dilation);
+    this.outputPadding = extra;
   }
 
   /** The function of this number of dimensions. */

@@ -1,7 +1,6 @@
 /** Pooling as modules. */
 import type { Tensor } from "../tensor/mod.ts";
 import type { Sizes } from "./functional/convolution.ts";
-import { sizesOf } from "./functional/convolution.ts";
 import * as avg from "./functional/avg_pool.ts";
 import * as max from "./functional/max_pool.ts";
 import { Module } from "./module.ts";
@@ -17,17 +16,25 @@ export interface MaxPoolModuleOptions extends max.MaxPoolOptions {
 }
 
 /** What the pooling modules share: the size of the windows. */
-export abstract class Pool<O extends object> extends Module {
+export abstract class Pool<O extends max.MaxPoolOptions> extends Module {
   /** Size of the windows. */
   readonly kernelSize: Sizes;
 
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
-  constructor(kernelSize: Sizes, readonly options: O, spatial: number) {
+  constructor(
+    kernelSize: Sizes,
+    readonly options: O,
+    spatial: number,
+    /** What padding may be: half a window, or anything. */
+    padding: "half" | "any" = "half",
+  ) {
     super();
-    sizesOf(`make ${this.constructor.name}`, "kernelSize", kernelSize, spatial, 1);
+    const action = `make ${this.constructor.name}`;
+    const sizes = max.windowSizes(action, spatial, kernelSize, options);
+    if (padding === "half") max.checkPadding(action, sizes);
     this.kernelSize = kernelSize;
   }
 
@@ -43,7 +50,7 @@ export abstract class Pool<O extends object> extends Module {
 export class MaxPool1d extends Pool<MaxPoolModuleOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
     super(kernelSize, options, 1);
@@ -63,10 +70,11 @@ export class MaxPool1d extends Pool<MaxPoolModuleOptions> {
 export class AvgPool1d extends Pool<avg.AvgPoolOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
     super(kernelSize, options, 1);
+    avg.checkDivisor("make AvgPool1d", options.divisorOverride);
   }
 
   /** The means. */
@@ -79,10 +87,11 @@ export class AvgPool1d extends Pool<avg.AvgPoolOptions> {
 export class LPPool1d extends Pool<avg.LPPoolOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
     super(kernelSize, options, 1);
+    avg.checkNormType("make LPPool1d", normType);
   }
 
   /** The power averages. */
@@ -95,7 +104,7 @@ export class LPPool1d extends Pool<avg.LPPoolOptions> {
 export class MaxPool2d extends Pool<MaxPoolModuleOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
     super(kernelSize, options, 2);
@@ -115,10 +124,11 @@ export class MaxPool2d extends Pool<MaxPoolModuleOptions> {
 export class AvgPool2d extends Pool<avg.AvgPoolOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
     super(kernelSize, options, 2);
+    avg.checkDivisor("make AvgPool2d", options.divisorOverride);
   }
 
   /** The means. */
@@ -131,10 +141,11 @@ export class AvgPool2d extends Pool<avg.AvgPoolOptions> {
 export class LPPool2d extends Pool<avg.LPPoolOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
     super(kernelSize, options, 2);
+    avg.checkNormType("make LPPool2d", normType);
   }
 
   /** The power averages. */
@@ -147,7 +158,7 @@ export class LPPool2d extends Pool<avg.LPPoolOptions> {
 export class MaxPool3d extends Pool<MaxPoolModuleOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
     super(kernelSize, options, 3);
@@ -167,10 +178,11 @@ export class MaxPool3d extends Pool<MaxPoolModuleOptions> {
 export class AvgPool3d extends Pool<avg.AvgPoolOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(kernelSize: Sizes, options: avg.AvgPoolOptions = {}) {
     super(kernelSize, options, 3);
+    avg.checkDivisor("make AvgPool3d", options.divisorOverride);
   }
 
   /** The means. */
@@ -183,10 +195,11 @@ export class AvgPool3d extends Pool<avg.AvgPoolOptions> {
 export class LPPool3d extends Pool<avg.LPPoolOptions> {
   /**
    * Makes the layer.
-   * @throws {RangeError} When a size is not a whole number of at least 1
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(readonly normType: number, kernelSize: Sizes, options: avg.LPPoolOptions = {}) {
     super(kernelSize, options, 3);
+    avg.checkNormType("make LPPool3d", normType);
   }
 
   /** The power averages. */

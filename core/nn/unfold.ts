@@ -10,9 +10,11 @@ export class Unfold extends Module {
   /**
    * Makes the layer.
    * @param kernelSize Size of the windows
+   * @throws {RangeError} When a size or option is out of range
    */
   constructor(readonly kernelSize: Sizes, readonly options: F.UnfoldOptions = {}) {
     super();
+    F.unfoldSizes("make Unfold", kernelSize, options);
   }
 
   /** `[N, C * KH * KW, windows]` of `[N, C, H, W]`. */
@@ -32,6 +34,7 @@ export class Fold extends Module {
    * Makes the layer.
    * @param outputSize `[H, W]`
    * @param kernelSize Size of the windows
+   * @throws {RangeError} When a size or option is out of range, or a window is larger than the padded image
    */
   constructor(
     readonly outputSize: Sizes,
@@ -39,6 +42,7 @@ export class Fold extends Module {
     readonly options: F.UnfoldOptions = {},
   ) {
     super();
+    F.foldSizes("make Fold", outputSize, F.unfoldSizes("make Fold", kernelSize, options));
   }
 
   /** `[N, C, H, W]` of `[N, C * KH * KW, windows]`. */

@@ -12,18 +12,36 @@ export type AdaptiveSizes = number | readonly (number | null)[];
 const text = (shape: readonly unknown[]): string => `[${shape.join(", ")}]`;
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
-/** The sizes of the result. */
-function targets(what: string, spatial: number, x: Tensor, size: AdaptiveSizes): number[] {
-  checkSpatial(what, x, spatial);
+/**
+ * A size for each dimension; `action` begins the messages: `apply adaptiveAvgPool2d`, `make AdaptiveAvgPool2d`.
+ * @throws {TypeError} When there are too many or too few
+ * @throws {RangeError} When one is not a whole number of at least `least`
+ */
+export function adaptiveSizes(
+  action: string,
+  spatial: number,
+  size: AdaptiveSizes,
+  least: number,
+): (number | null)[] {
   const list = typeof size === "number" ? new Array<number>(spatial).fill(size) : [...size];
-  if (list.length !== spatial || list.some((n) => n !== null && (!Number.isInteger(n) || n < 0))) {
-    throw new TypeError(
-      `Cannot apply ${what} with outputSize ${
-        text(list.map((n) => n ?? "null"))
-      }: it must be a whole number or ${spatial} of them`,
+  const given = text(list.map((n) => n ?? "null"));
+  if (list.length !== spatial) {
+    const wanted = spatial === 1 ? "one number" : `a number or ${spatial} numbers`;
+    throw new TypeError(`Cannot ${action} with outputSize ${given}: it must be ${wanted}`);
+  }
+  if (!list.every((n) => n === null || (Number.isInteger(n) && n >= least))) {
+    throw new RangeError(
+      `Cannot ${action} with outputSize ${given}: it must be whole, at least ${least}`,
     );
   }
-  return list.map((n, d) => n ?? x.shape[x.ndim - spatial + d]);
+  return list;
+}
+
+/** The sizes of the result; a size of 0 gives an empty one, as in PyTorch. */
+function targets(what: string, spatial: number, x: Tensor, size: AdaptiveSizes): number[] {
+  checkSpatial(what, x, spatial);
+  return adaptiveSizes(`apply ${what}`, spatial, size, 0)
+    .map((n, d) => n ?? x.shape[x.ndim - spatial + d]);
 }
 
 function adaptiveAvg(what: string, spatial: number, x: Tensor, size: AdaptiveSizes): Tensor {
@@ -124,7 +142,8 @@ function maxUnpool(
 
 /**
  * Means over `outputSize` windows that cover `[N, C, L]` evenly.
- * @throws {TypeError} When rank or sizes do not fit
+ * @throws {TypeError} When the rank or the number of sizes does not fit
+ * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveAvgPool1d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
   return adaptiveAvg("adaptiveAvgPool1d", 1, x, outputSize);
@@ -132,7 +151,8 @@ export function adaptiveAvgPool1d(x: Tensor, outputSize: AdaptiveSizes): Tensor 
 
 /**
  * Maxima over `outputSize` windows that cover `[N, C, L]` evenly.
- * @throws {TypeError} When rank or sizes do not fit
+ * @throws {TypeError} When the rank or the number of sizes does not fit
+ * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveMaxPool1d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
   return adaptiveMax("adaptiveMaxPool1d", 1, x, outputSize).values;
@@ -162,7 +182,8 @@ export function maxUnpool1d(
 
 /**
  * Means over `outputSize` windows that cover `[N, C, H, W]` evenly.
- * @throws {TypeError} When rank or sizes do not fit
+ * @throws {TypeError} When the rank or the number of sizes does not fit
+ * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
   return adaptiveAvg("adaptiveAvgPool2d", 2, x, outputSize);
@@ -170,7 +191,8 @@ export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptiveSizes): Tensor 
 
 /**
  * Maxima over `outputSize` windows that cover `[N, C, H, W]` evenly.
- * @throws {TypeError} When rank or sizes do not fit
+ * @throws {TypeError} When the rank or the number of sizes does not fit
+ * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveMaxPool2d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
   return adaptiveMax("adaptiveMaxPool2d", 2, x, outputSize).values;
@@ -200,7 +222,8 @@ export function maxUnpool2d(
 
 /**
  * Means over `outputSize` windows that cover `[N, C, D, H, W]` evenly.
- * @throws {TypeError} When rank or sizes do not fit
+ * @throws {TypeError} When the rank or the number of sizes does not fit
+ * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveAvgPool3d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
   return adaptiveAvg("adaptiveAvgPool3d", 3, x, outputSize);
@@ -208,7 +231,8 @@ export function adaptiveAvgPool3d(x: Tensor, outputSize: AdaptiveSizes): Tensor 
 
 /**
  * Maxima over `outputSize` windows that cover `[N, C, D, H, W]` evenly.
- * @throws {TypeError} When rank or sizes do not fit
+ * @throws {TypeError} When the rank or the number of sizes does not fit
+ * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveMaxPool3d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
   return adaptiveMax("adaptiveMaxPool3d", 3, x, outputSize).values;

@@ -21,6 +21,22 @@ export interface AvgPoolOptions {
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 const convolutions = [conv1d, conv2d, conv3d] as const;
 
+/** @throws {RangeError} When sums would be divided by 0 */
+export function checkDivisor(action: string, divisorOverride: number | undefined): void {
+  if (divisorOverride === undefined || Math.abs(divisorOverride) > 0) return;
+  throw new RangeError(
+    `Cannot ${action} with divisorOverride ${divisorOverride}: it must not be 0`,
+  );
+}
+
+/** @throws {RangeError} When there is no such root */
+export function checkNormType(action: string, normType: number): void {
+  if (Number.isFinite(normType) && normType !== 0) return;
+  throw new RangeError(
+    `Cannot ${action} with normType ${normType}: it must be a finite number other than 0`,
+  );
+}
+
 function avgPool(
   what: string,
   spatial: number,
@@ -30,11 +46,7 @@ function avgPool(
 ): Tensor {
   const { countIncludePad = true, divisorOverride } = options;
   const { kernel, stride, padding, grid } = windowsOf(what, spatial, x, kernelSize, options);
-  if (divisorOverride !== undefined && !(Math.abs(divisorOverride) > 0)) {
-    throw new RangeError(
-      `Cannot apply ${what} with divisorOverride ${divisorOverride}: it must not be 0`,
-    );
-  }
+  checkDivisor(`apply ${what}`, divisorOverride);
   const lead = x.shape.slice(0, x.ndim - spatial), sizes = x.shape.slice(-spatial);
   const count = product(kernel);
   const apart = kernel.every((k, d) =>
@@ -81,6 +93,7 @@ function lpPool(
   kernelSize: Sizes,
   options: LPPoolOptions,
 ): Tensor {
+  checkNormType(`apply ${what}`, normType);
   const kernel = sizesOf(`apply ${what}`, "kernelSize", kernelSize, spatial, 1);
   const y = avgPool(what, spatial, x.pow(normType), kernel, options);
   return y.sign().mul(y.abs().relu()).mul(product(kernel)).pow(1 / normType);
@@ -108,7 +121,10 @@ export function avgPool1d(x: Tensor, kernelSize: Sizes, options: AvgPoolOptions 
   return avgPool("avgPool1d", 1, x, kernelSize, options);
 }
 
-/** `(sum of x ** p over each window) ** (1 / p)` for `[N, C, L]`. */
+/**
+ * `(sum of x ** p over each window) ** (1 / p)` for `[N, C, L]`.
+ * @throws {RangeError} When normType is 0 or not finite
+ */
 export function lpPool1d(
   x: Tensor,
   normType: number,

@@ -210,6 +210,21 @@ export function conv3d(x: Tensor, weight: Tensor, options: ConvolutionOptions = 
   return convolution("conv3d", 3, x, weight, options);
 }
 
+/** @throws {RangeError} When an outputPadding reaches both stride and dilation */
+export function checkOutputPadding(
+  action: string,
+  outputPadding: readonly number[],
+  stride: readonly number[],
+  dilation: readonly number[],
+): void {
+  if (outputPadding.every((e, d) => e === 0 || e < Math.max(stride[d], dilation[d]))) return;
+  throw new RangeError(
+    `Cannot ${action} with outputPadding ${text(outputPadding)}: it must be below stride ${
+      text(stride)
+    } or dilation ${text(dilation)}`,
+  );
+}
+
 function transposed(
   what: string,
   spatial: number,
@@ -231,15 +246,7 @@ function transposed(
       } wants ${weight.shape[0]}`,
     );
   }
-  extra.forEach((e, d) => {
-    if (e > 0 && e >= Math.max(stride[d], dilation[d])) {
-      throw new RangeError(
-        `Cannot apply ${what} with outputPadding ${text(extra)}: it must be below stride ${
-          text(stride)
-        } or dilation ${text(dilation)}`,
-      );
-    }
-  });
+  checkOutputPadding(`apply ${what}`, extra, stride, dilation);
   const grid = stride.map((s, d) =>
     (input.shape[d + 2] - 1) * s - 2 * padding[d] + dilation[d] * (weight.shape[d + 2] - 1) + 1 +
     extra[d]

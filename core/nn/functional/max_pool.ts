@@ -35,14 +35,46 @@ export function checkSpatial(what: string, x: Tensor, spatial: number): void {
   );
 }
 
-/** The geometry of windows over the last dimensions. */
-export interface Windows {
+/** The sizes of windows over the last dimensions. */
+export interface WindowSizes {
   readonly kernel: number[];
   readonly stride: number[];
   readonly padding: number[];
   readonly dilation: number[];
+}
+
+/** Windows over an input. */
+export interface Windows extends WindowSizes {
   /** Number of windows along each dimension. */
   readonly grid: number[];
+}
+
+/**
+ * Reads the sizes of windows; `action` begins the messages: `apply maxPool2d`, `make MaxPool2d`.
+ * @throws {TypeError} When there are too many numbers
+ * @throws {RangeError} When a number is out of range
+ */
+export function windowSizes(
+  action: string,
+  spatial: number,
+  kernelSize: Sizes,
+  options: MaxPoolOptions,
+): WindowSizes {
+  const kernel = sizesOf(action, "kernelSize", kernelSize, spatial, 1);
+  const stride = sizesOf(action, "stride", options.stride ?? kernel, spatial, 1);
+  const padding = sizesOf(action, "padding", options.padding ?? 0, spatial, 0);
+  const dilation = sizesOf(action, "dilation", options.dilation ?? 1, spatial, 1);
+  return { kernel, stride, padding, dilation };
+}
+
+/** @throws {RangeError} When a padding is more than half of its window */
+export function checkPadding(action: string, { kernel, padding }: WindowSizes): void {
+  if (padding.every((p, d) => p <= kernel[d] / 2)) return;
+  throw new RangeError(
+    `Cannot ${action} with padding ${text(padding)}: it must be at most half of kernelSize ${
+      text(kernel)
+    }`,
+  );
 }
 
 /**
@@ -58,19 +90,11 @@ export function windowsOf(
   options: MaxPoolOptions,
 ): Windows {
   checkSpatial(what, x, spatial);
-  const kernel = sizesOf(`apply ${what}`, "kernelSize", kernelSize, spatial, 1);
-  const stride = sizesOf(`apply ${what}`, "stride", options.stride ?? kernel, spatial, 1);
-  const padding = sizesOf(`apply ${what}`, "padding", options.padding ?? 0, spatial, 0);
-  const dilation = sizesOf(`apply ${what}`, "dilation", options.dilation ?? 1, spatial, 1);
+  const windows = windowSizes(`apply ${what}`, spatial, kernelSize, options);
+  checkPadding(`apply ${what}`, windows);
+  const { kernel, stride, padding, dilation } = windows;
   const grid = kernel.map((k, d) => {
     const size = x.shape[x.ndim - spatial + d], s = stride[d], p = padding[d];
-    if (p > k / 2) {
-      throw new RangeError(
-        `Cannot apply ${what} with padding ${
-          text(padding)
-        }: it must be at most half of kernelSize ${text(kernel)}`,
-      );
-    }
     const room = size + 2 * p - dilation[d] * (k - 1) - 1;
     let n = Math.floor((room + (options.ceilMode ? s - 1 : 0)) / s) + 1;
     // The last window must begin inside the input or the near padding.
@@ -84,7 +108,7 @@ export function windowsOf(
     }
     return n;
   });
-  return { kernel, stride, padding, dilation, grid };
+  return { ...windows, grid };
 }
 
 /** Elements of planes at flat places; the gradient goes back to these. */

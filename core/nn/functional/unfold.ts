@@ -1,6 +1,6 @@
 /** Windows as columns and back, and channels as space. */
-import { eye, type Tensor } from "../../tensor/mod.ts";
-import { convTranspose2d, type Sizes, sizesOf } from "./convolution.ts";
+import { arange, type Tensor, zeros } from "../../tensor/mod.ts";
+import { type Sizes, sizesOf } from "./convolution.ts";
 
 /** Geometry of {@linkcode unfold} and {@linkcode fold}. */
 export interface UnfoldOptions {
@@ -14,14 +14,53 @@ export interface UnfoldOptions {
 
 const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
-/** The geometry with its defaults. */
-function geometry(what: string, kernelSize: Sizes, options: UnfoldOptions) {
+/** The sizes of windows of images. */
+export interface UnfoldSizes {
+  readonly kernel: number[];
+  readonly dilation: number[];
+  readonly padding: number[];
+  readonly stride: number[];
+}
+
+/**
+ * The sizes with their defaults; `action` begins the messages: `apply unfold`, `make Unfold`.
+ * @throws {TypeError} When there are too many numbers
+ * @throws {RangeError} When a number is out of range
+ */
+export function unfoldSizes(
+  action: string,
+  kernelSize: Sizes,
+  options: UnfoldOptions,
+): UnfoldSizes {
   return {
-    kernel: sizesOf(`apply ${what}`, "kernelSize", kernelSize, 2, 1),
-    dilation: sizesOf(`apply ${what}`, "dilation", options.dilation ?? 1, 2, 1),
-    padding: sizesOf(`apply ${what}`, "padding", options.padding ?? 0, 2, 0),
-    stride: sizesOf(`apply ${what}`, "stride", options.stride ?? 1, 2, 1),
+    kernel: sizesOf(action, "kernelSize", kernelSize, 2, 1),
+    dilation: sizesOf(action, "dilation", options.dilation ?? 1, 2, 1),
+    padding: sizesOf(action, "padding", options.padding ?? 0, 2, 0),
+    stride: sizesOf(action, "stride", options.stride ?? 1, 2, 1),
   };
+}
+
+/**
+ * The size of folded images and the number of windows that they have along each dimension.
+ * @throws {TypeError} When there are too many numbers
+ * @throws {RangeError} When a number is out of range or a window is larger than the padded image
+ */
+export function foldSizes(
+  action: string,
+  outputSize: Sizes,
+  { kernel, dilation, padding, stride }: UnfoldSizes,
+): { size: number[]; grid: number[] } {
+  const size = sizesOf(action, "outputSize", outputSize, 2, 1);
+  const grid = size.map((s, d) => {
+    const window = dilation[d] * (kernel[d] - 1) + 1, room = s + 2 * padding[d];
+    if (window <= room) return Math.floor((room - window) / stride[d]) + 1;
+    throw new RangeError(
+      `Cannot ${action} with outputSize ${
+        text(size)
+      }: the padded size ${room} is smaller than the kernel ${window}`,
+    );
+  });
+  return { size, grid };
 }
 
 /**
@@ -35,7 +74,7 @@ function geometry(what: string, kernelSize: Sizes, options: UnfoldOptions) {
  * @throws {RangeError} When an option is out of range or a window is larger than the padded input
  */
 export function unfold(x: Tensor, kernelSize: Sizes, options: UnfoldOptions = {}): Tensor {
-  const { kernel, dilation, padding, stride } = geometry("unfold", kernelSize, options);
+  const { kernel, dilation, padding, stride } = unfoldSizes("apply unfold", kernelSize, options);
   if (x.ndim !== 3 && x.ndim !== 4) {
     throw new TypeError(`Cannot unfold ${text(x.shape)}: 3 or 4 dimensions are needed`);
   }
@@ -68,8 +107,9 @@ export function unfold(x: Tensor, kernelSize: Sizes, options: UnfoldOptions = {}
  * @param outputSize `[H, W]`
  * @param kernelSize Size of the windows
  * @param options Dilation, padding, stride
- * @returns `[N, C, H, W]`
+ * @returns `[N, C, H, W]` or without N
  * @throws {TypeError} When rank or sizes do not fit
+ * @throws {RangeError} When an option is out of range or a window is larger than the padded image
  */
 export function fold(
   x: Tensor,
@@ -77,12 +117,9 @@ export function fold(
   kernelSize: Sizes,
   options: UnfoldOptions = {},
 ): Tensor {
-  const { kernel, dilation, padding, stride } = geometry("fold", kernelSize, options);
-  const size = sizesOf("apply fold", "outputSize", outputSize, 2, 1),
-    window = kernel[0] * kernel[1];
-  const grid = size.map((s, d) =>
-    Math.floor((s + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) / stride[d]) + 1
-  );
+  const sizes = unfoldSizes("apply fold", kernelSize, options);
+  const { size, grid } = foldSizes("apply fold", outputSize, sizes);
+  const { kernel, dilation, padding, stride } = sizes, window = kernel[0] * kernel[1];
   const fits = (x.ndim === 2 || x.ndim === 3) && x.shape.at(-2)! % window === 0 &&
     x.shape.at(-1) === grid[0] * grid[1];
   if (!fits) {
@@ -92,21 +129,28 @@ export function fold(
       }]`,
     );
   }
-  const input = x.ndim === 2 ? x.unsqueeze(0) : x, channels = input.shape[1] / window;
-  const one = eye(window, undefined, { dtype: x.dtype, device: x.device })
-    .reshape(window, 1, ...kernel);
-  const weight = one.repeat(channels, 1, 1, 1);
-  const extra = size.map((s, d) =>
-    s - ((grid[d] - 1) * stride[d] - 2 * padding[d] + dilation[d] * (kernel[d] - 1) + 1)
-  );
-  const y = convTranspose2d(input.reshape(input.shape[0], -1, ...grid), weight, {
-    stride,
-    padding,
-    dilation,
-    groups: channels,
-    outputPadding: extra,
+  const lead = x.shape.slice(0, -2), channels = x.shape.at(-2)! / window;
+  const [high, wide] = size.map((s, d) => s + 2 * padding[d]);
+  // Places along one dimension, [kernel, grid].
+  const [rows, columns] = kernel.map((k, d) => {
+    const ramp = (n: number) => arange(n, undefined, 1, { dtype: "int32", device: x.device });
+    return ramp(k).mul(dilation[d]).unsqueeze(1).add(ramp(grid[d]).mul(stride[d]));
   });
-  return x.ndim === 2 ? y.squeeze(0) : y;
+  // Flat places in the padded plane, [KH, KW, rows, columns].
+  const places = rows.mul(wide).reshape(kernel[0], 1, grid[0], 1)
+    .add(columns.reshape(1, kernel[1], 1, grid[1]));
+  // Sums of half precision are taken in float32.
+  const dtype = x.dtype === "float16" || x.dtype === "bfloat16" ? "float32" : x.dtype;
+  const values = x.detach().to(dtype).reshape(...lead, channels, places.numel);
+  // A product with a selecting weight would turn an infinity of one place into NaN at others.
+  const sums = zeros([...lead, channels, high * wide], { dtype, device: x.device })
+    .scatterAdd(-1, places.reshape(places.numel).expand(values.shape), values);
+  const image = sums.reshape(...lead, channels, high, wide)
+    .slice(-2, padding[0], high - padding[0]).slice(-1, padding[1], wide - padding[1]);
+  return image.to(x.dtype).withGradient(
+    [x],
+    (g) => [unfold(g, kernel, { dilation, padding, stride })],
+  );
 }
 
 /**
