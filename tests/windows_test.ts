@@ -186,6 +186,50 @@ Deno.test("windows: the first of equal maxima takes the gradient", () => {
   });
 });
 
+Deno.test("windows: a window of padding alone gives minus infinity and no gradient", () => {
+  for (const device of ["cpu", "ref"]) {
+    on(device, () => {
+      // Columns -1 and 3 of three in the first window, 0 and 4 in the second.
+      const x = tensor([1, 2, 3, 4, 5, 6], { requiresGrad: true });
+      const options = { padding: [0, 1], dilation: [1, 4], stride: 1 };
+      const y = F.maxPool2d(x.reshape(1, 2, 3), [1, 2], options);
+      assertEquals(numbers(y), [-Infinity, -Infinity]);
+      assertEquals(numbers(grad(y.sum(), [x])[0]), [0, 0, 0, 0, 0, 0]);
+      // With dilation 3 only the far element of the first window and the near one of the second are left.
+      const line = F.maxPool1dWithIndices(tensor([1, 2, 3]).reshape(1, 3), 2, {
+        padding: 1,
+        dilation: 3,
+        stride: 1,
+      });
+      assertEquals([numbers(line.values), numbers(line.indices)], [[3, 1], [2, 0]]);
+    });
+  }
+});
+
+Deno.test("windows: an empty batch gives an empty result and gradients of zero", () => {
+  for (const device of ["cpu", "ref"]) {
+    on(device, () => {
+      for (const fn of [F.conv2d, F.convTranspose2d]) {
+        for (const withBias of [false, true]) {
+          const x = zeros([0, 2, 4, 4]).requiresGrad_();
+          const leaves = [random([2, 2, 3, 3], 1, "float32"), random([2], 2, "float32")]
+            .map((t) => t.requiresGrad_());
+          const [w, bias] = leaves, y = fn(x, w, withBias ? { bias } : {});
+          assert(y.requiresGrad && y.numel === 0);
+          const options = { gradOutputs: [zeros(y.shape)], createGraph: true };
+          const [gx, ...rest] = grad(y, [x, ...leaves], options);
+          assertEquals(gx.shape, x.shape);
+          assertEquals(rest.map(numbers), [new Array(36).fill(0), [0, 0]]);
+        }
+      }
+      const conv = new nn.Conv2d(2, 3, 3), y = conv.forward(zeros([0, 2, 4, 4]));
+      y.backward(zeros(y.shape));
+      assertEquals(numbers(conv.weight.grad!), new Array(54).fill(0));
+      assertEquals(numbers(conv.bias!.grad!), [0, 0, 0]);
+    });
+  }
+});
+
 Deno.test("windows: shuffles undo each other, and fold counts what unfold took", () => {
   on("cpu", () => {
     const x = random([2, 8, 4, 6], 1, "float32");
@@ -327,6 +371,11 @@ const bad: readonly Bad[] = [
     () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3).double()),
     TypeError,
     "Cannot apply conv2d to float32 with a weight of float64: dtypes must be equal",
+  ],
+  [
+    () => F.conv2d(z(1, 1, 4, 4), z(2, 1, 3, 3), { bias: z(2).double() }),
+    TypeError,
+    "Cannot apply conv2d to float32 with a bias of float64: dtypes must be equal",
   ],
   [
     () => F.convTranspose2d(z(1, 3, 4, 4), z(2, 1, 3, 3)),

@@ -1,6 +1,6 @@
 /** Convolutions in one to three dimensions. */
 import type { ConvolutionParams } from "../../device.ts";
-import { routine, type Tensor } from "../../tensor/mod.ts";
+import { routine, type Tensor, zeros } from "../../tensor/mod.ts";
 
 /** A number for each spatial dimension, or one for all. */
 export type Sizes = number | readonly number[];
@@ -58,6 +58,19 @@ export function sizesOf(
   return list;
 }
 
+/** A routine of two operands; zeros, sums of nothing, when one has no elements. */
+function run(
+  name: "convolution" | "convolutionInput" | "convolutionWeight",
+  params: ConvolutionParams,
+  operands: readonly [Tensor, Tensor],
+  shape: readonly number[],
+): Tensor {
+  const [{ dtype, device }] = operands;
+  return operands.some((t) => t.numel === 0)
+    ? zeros(shape, { dtype, device })
+    : routine(name, params, operands, shape, dtype);
+}
+
 /** `shape`, which is `[N, O, ...]`, from `[N, C, ...]`; see `RoutineParams.convolution`. */
 function convolve(
   x: Tensor,
@@ -65,7 +78,7 @@ function convolve(
   shape: readonly number[],
   params: ConvolutionParams,
 ): Tensor {
-  return routine("convolution", params, [x, w], shape, x.dtype).withGradient([x, w], (g) => [
+  return run("convolution", params, [x, w], shape).withGradient([x, w], (g) => [
     x.requiresGrad ? spread(g, w, x.shape, params) : undefined,
     w.requiresGrad ? correlate(x, g, w.shape, params) : undefined,
   ]);
@@ -73,7 +86,7 @@ function convolve(
 
 /** Gradient of the input of {@linkcode convolve}, which is the transposed convolution. */
 function spread(g: Tensor, w: Tensor, shape: readonly number[], params: ConvolutionParams): Tensor {
-  return routine("convolutionInput", params, [g, w], shape, g.dtype).withGradient([g, w], (gg) => [
+  return run("convolutionInput", params, [g, w], shape).withGradient([g, w], (gg) => [
     g.requiresGrad ? convolve(gg, w, g.shape, params) : undefined,
     w.requiresGrad ? correlate(gg, g, w.shape, params) : undefined,
   ]);
@@ -86,7 +99,7 @@ function correlate(
   shape: readonly number[],
   params: ConvolutionParams,
 ): Tensor {
-  return routine("convolutionWeight", params, [x, g], shape, x.dtype).withGradient([x, g], (gg) => [
+  return run("convolutionWeight", params, [x, g], shape).withGradient([x, g], (gg) => [
     x.requiresGrad ? spread(g, gg, x.shape, params) : undefined,
     g.requiresGrad ? convolve(x, gg, g.shape, params) : undefined,
   ]);
@@ -125,6 +138,18 @@ function addBias(what: string, y: Tensor, bias: Tensor | undefined): Tensor {
   if (bias.ndim !== 1 || bias.shape[0] !== y.shape[1]) {
     throw new TypeError(
       `Cannot apply ${what} with bias ${text(bias.shape)}: it must be [${y.shape[1]}]`,
+    );
+  }
+  if (bias.dtype !== y.dtype) {
+    throw new TypeError(
+      `Cannot apply ${what} to ${y.dtype} with a bias of ${bias.dtype}: dtypes must be equal`,
+    );
+  }
+  // A sum without elements has no history, this has.
+  if (y.numel === 0) {
+    return y.withGradient(
+      [y, bias],
+      (g) => [g, zeros(bias.shape, { dtype: y.dtype, device: y.device })],
     );
   }
   return y.add(bias.reshape([-1, ...y.shape.slice(2).map(() => 1)]));

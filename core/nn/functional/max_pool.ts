@@ -1,5 +1,6 @@
 /** Max pooling. */
-import { routine, type Tensor } from "../../tensor/mod.ts";
+import { reduceStart } from "../../meaning.ts";
+import { routine, type Tensor, tensor } from "../../tensor/mod.ts";
 import { type Sizes, sizesOf } from "./convolution.ts";
 
 /** Options of max pooling. */
@@ -135,6 +136,25 @@ function planeScatter(
     .withGradient([g], (gg) => [planeGather(gg, indices, spatial)]);
 }
 
+/** Where windows hold an element of the input, `[...grid]`, or undefined when all do: dilated ones may hold padding alone. */
+function occupied(x: Tensor, { kernel, stride, padding, dilation, grid }: Windows) {
+  const spatial = kernel.length;
+  const along = grid.map((n, d) => {
+    const size = x.shape[x.ndim - spatial + d];
+    return Array.from({ length: n }, (_, i) => {
+      const start = i * stride[d] - padding[d];
+      // The first element at or after the near border.
+      const first = start + Math.max(0, Math.ceil(-start / dilation[d])) * dilation[d];
+      return first < size && first <= start + (kernel[d] - 1) * dilation[d];
+    });
+  });
+  if (along.every((list) => list.every(Boolean))) return undefined;
+  return along.map((list, d) =>
+    tensor(list.map(Number), { dtype: "bool", device: x.device })
+      .reshape(grid.map((n, e) => e === d ? n : 1))
+  ).reduce((a, b) => a.logicalAnd(b));
+}
+
 function maxPool(
   what: string,
   spatial: number,
@@ -142,14 +162,20 @@ function maxPool(
   kernelSize: Sizes,
   options: MaxPoolOptions,
 ): PoolResult {
-  const { grid, ...params } = windowsOf(what, spatial, x, kernelSize, options);
+  const windows = windowsOf(what, spatial, x, kernelSize, options), { grid, ...params } = windows;
   const shape = [...x.shape.slice(0, x.ndim - spatial), ...grid];
-  const indices = routine("maxPool", params, [x], shape, "int32");
-  return { values: planeGather(x, indices, spatial), indices: indices.to("int64") };
+  const found = routine("maxPool", params, [x], shape, "int32"), some = occupied(x, windows);
+  const indices = some?.where(found, 0) ?? found;
+  const values = planeGather(x, indices, spatial);
+  return {
+    values: some?.where(values, reduceStart("max", x.dtype)) ?? values,
+    indices: indices.to("int64"),
+  };
 }
 
 /**
- * The largest element of each window of `[N, C, L]` (or without N); NaN wins, the first of equals takes the gradient.
+ * The largest element of each window of `[N, C, L]` (or without N); NaN wins, the first of equals takes the gradient. A window that holds
+ * padding alone gives minus infinity, without a gradient; its place is given as 0.
  *
  * @param x The input
  * @param kernelSize Size of the windows
