@@ -41,7 +41,8 @@ export function tryLibrary<S extends Deno.ForeignLibraryInterface>(
     return { symbols: Deno.dlopen(path, symbols).symbols, path };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return reason.replace(/^(Could not open library: )+/, "").trim();
+    // Deno says the same twice, and the path once more.
+    return reason.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "").trim();
   }
 }
 

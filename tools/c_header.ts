@@ -83,6 +83,12 @@ export class CHeader {
     }
   }
 
+  /** Whether the header declares a type of this name. */
+  has(name: string): boolean {
+    return this.#typedefs.has(name) || this.#enums.has(name) ||
+      new RegExp(`} ?${name} ?;`).test(this.#text);
+  }
+
   /** The enumerators of an enum, by its tag or its typedef name; follows further names. */
   enumOf(name: string): Map<string, number> | undefined {
     const table = this.#enums.get(name);

@@ -22,60 +22,96 @@ export function includeFolders(): string[] {
   ].filter((path) => kindOf(path) === "folder");
 }
 
+/** What a run of the compiler gave: what it printed, or the one reason why it did not. */
+type Outcome = { readonly output: string; readonly reason?: undefined } | {
+  readonly output?: undefined;
+  readonly reason: string;
+};
+
 /**
  * Reads the headers of a library.
  *
  * @returns The header, or the one reason why it cannot be read
  */
 export function readHeader(spec: Wanted): CHeader | string {
+  const { output, reason } = withSource(spec, "", (args) => compiler(["-E", "-P", ...args]));
+  return output === undefined ? reason : new CHeader(output);
+}
+
+/**
+ * Compiles and runs statements of C with the headers of a library.
+ *
+ * @param statements Body of `main`
+ * @returns What they printed
+ */
+export function compileC(spec: Wanted, statements: readonly string[]): Outcome {
+  const main = "#include <stdio.h>\n#include <stddef.h>\n" +
+    `int main(void) {\n${statements.join("\n")}\nreturn 0; }\n`;
+  return withSource(spec, main, (args, folder) => {
+    const built = compiler([...args, "-o", `${folder}/main`]);
+    return built.reason === undefined ? execute(`${folder}/main`, []) : built;
+  });
+}
+
+/** Runs `use` with the compiler's arguments for a source that includes the headers. */
+function withSource(
+  spec: Wanted,
+  rest: string,
+  use: (args: string[], folder: string) => Outcome,
+): Outcome {
   const include = includeFolders();
   for (const name of spec.headers) {
     if (!include.some((folder) => kindOf(`${folder}/${name}`) === "file")) {
-      return `${name} not found; set PTA_CUDA_INCLUDE to its folder`;
+      return { reason: `${name} not found; set PTA_CUDA_INCLUDE to its folder` };
     }
   }
-  // Headers of the compiler that the wheels lack; no prototype depends on them.
-  const stubs = Deno.makeTempDirSync();
+  const folder = Deno.makeTempDirSync();
   try {
-    for (
-      const path of [
-        "crt/host_defines.h",
-        "crt/host_config.h",
-        "crt/device_functions.h",
-        "nv/target",
-      ]
-    ) {
-      Deno.mkdirSync(`${stubs}/${path.split("/")[0]}`, { recursive: true });
-      Deno.writeTextFileSync(`${stubs}/${path}`, "");
+    // Headers of the compiler that the wheels lack; no prototype depends on them.
+    for (const [path, text] of Object.entries(absent)) {
+      Deno.mkdirSync(`${folder}/${path.split("/")[0]}`, { recursive: true });
+      Deno.writeTextFileSync(`${folder}/${path}`, text);
     }
-    const source = `${stubs}/all.c`;
-    Deno.writeTextFileSync(source, spec.headers.map((name) => `#include <${name}>\n`).join(""));
-    const args = [
-      ...["-E", "-P", "-x", "c"],
-      ...include.filter((folder) => folder !== "/usr/include").flatMap((folder) => ["-I", folder]),
-      ...["-idirafter", stubs, source],
-    ];
-    const { success, stdout, stderr } = preprocess(args);
-    return success
-      ? new CHeader(stdout)
-      : `cannot preprocess ${spec.headers.join(", ")}: ${stderr.split("\n")[0]}`;
+    const source = `${folder}/all.c`;
+    const lines = spec.headers.map((name) => `#include <${name}>\n`).join("");
+    Deno.writeTextFileSync(source, lines + rest);
+    return use([
+      ...["-w", "-x", "c"],
+      ...include.filter((path) => path !== "/usr/include").flatMap((path) => ["-I", path]),
+      ...["-idirafter", folder, source],
+    ], folder);
   } finally {
-    Deno.removeSync(stubs, { recursive: true });
+    Deno.removeSync(folder, { recursive: true });
   }
 }
 
-function preprocess(args: string[]): { success: boolean; stdout: string; stderr: string } {
-  for (const compiler of [variable("CC"), "cc", "gcc", "clang"]) {
-    if (compiler === undefined) continue;
+const absent: Readonly<Record<string, string>> = {
+  "crt/host_defines.h": "",
+  "crt/host_config.h": "",
+  "crt/device_functions.h": "",
+  "nv/target": "",
+};
+
+function compiler(args: string[]): Outcome {
+  for (const command of [variable("CC"), "cc", "gcc", "clang"]) {
+    if (command === undefined) continue;
     try {
-      const { success, stdout, stderr } = new Deno.Command(compiler, { args }).outputSync();
-      const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-      return { success, stdout: decode(stdout), stderr: decode(stderr) };
+      return execute(command, args);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  return { success: false, stdout: "", stderr: "no C compiler (cc, gcc, clang) on PATH" };
+  return { reason: "no C compiler (cc, gcc, clang) on PATH" };
+}
+
+function execute(command: string, args: string[]): Outcome {
+  const { success, stdout, stderr } = new Deno.Command(command, { args }).outputSync();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return success ? { output: decode(stdout) } : {
+    reason: `${command} failed: ${
+      decode(stderr).split("\n").find((x) => x.includes("error")) ?? ""
+    }`,
+  };
 }
 
 /** How a definition may name a C type. */
