@@ -27,6 +27,10 @@ export { EmbeddingBag, type EmbeddingBagModuleOptions } from "./embedding_bag.ts
 export { Flatten, Unflatten } from "./flatten.ts";
 /** What layers compute, as functions. */
 export * as functional from "./functional/mod.ts";
+/** Parameters that are computed from others. */
+export * as parametrize from "./parametrize.ts";
+/** Weight norm and spectral norm. */
+export * as parametrizations from "./parametrizations.ts";
 /** Initial values. */
 export * as init from "./init.ts";
 export {
