@@ -57,6 +57,7 @@ export class CHeader {
   readonly #text: string;
   readonly #typedefs = new Map<string, string>();
   readonly #enums = new Map<string, Map<string, number>>();
+  readonly #functions = new Map<string, CFunction | undefined>();
   /** Every enumerator of the header. */
   readonly enumerators: Map<string, number> = new Map();
 
@@ -101,6 +102,12 @@ export class CHeader {
    * is taken, for the arguments are the same.
    */
   functionOf(name: string): CFunction | undefined {
+    // A search of the whole text takes milliseconds.
+    if (!this.#functions.has(name)) this.#functions.set(name, this.#prototype(name));
+    return this.#functions.get(name);
+  }
+
+  #prototype(name: string): CFunction | undefined {
     const match = new RegExp(`([\\w*]+(?: [\\w*]+)*?) ?\\b${name}(?:_v\\d)? ?\\(([^)]*)\\) ?;`)
       .exec(this.#text);
     if (match === null) return undefined;
