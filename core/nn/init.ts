@@ -186,3 +186,12 @@ export function kaimingUniform_(tensor: Tensor, options: KaimingOptions = {}): T
 export function kaimingNormal_(tensor: Tensor, options: KaimingOptions = {}): Tensor {
   return normal_(tensor, 0, kaimingStd(tensor, options), { generator: options.generator });
 }
+
+export {
+  dirac_,
+  eye_,
+  orthogonal_,
+  type OrthogonalOptions,
+  sparse_,
+  type SparseOptions,
+} from "./init_structured.ts";

@@ -14,6 +14,7 @@ export {
   tanh,
   tanhshrink,
 } from "./activation.ts";
+export { gumbelSoftmax, type GumbelSoftmaxOptions } from "./gumbel_softmax.ts";
 export { type AttentionOptions, scaledDotProductAttention } from "./attention.ts";
 export {
   type AttentionCall,
