@@ -1,6 +1,6 @@
 /** Recurrent networks over sequences. */
 import type { DType } from "../dtype.ts";
-import { cat, Parameter, stack, type Tensor, zeros } from "../tensor/mod.ts";
+import { cat, Parameter, stack, Tensor, zeros } from "../tensor/mod.ts";
 import { checkProbability, checkSize } from "./check.ts";
 import { dropout } from "./functional/dropout.ts";
 import { uniform_ } from "./init.ts";
@@ -122,6 +122,9 @@ export abstract class RecurrentNetwork extends Module {
 
   /** @throws {TypeError} When the input does not fit */
   #checkInput(x: Tensor): void {
+    if (!(x instanceof Tensor)) {
+      throw new TypeError(`Cannot apply ${this.constructor.name} to ${x}: a Tensor is needed`);
+    }
     if ((x.ndim === 2 || x.ndim === 3) && x.shape.at(-1) === this.inputSize) return;
     const wanted = this.batchFirst ? "[N, T" : "[T, N";
     throw new TypeError(

@@ -1,5 +1,5 @@
 /** Loading named tensors into named tensors. */
-import { noGrad, realize, type Tensor } from "../tensor/mod.ts";
+import { noGrad, realize, Tensor } from "../tensor/mod.ts";
 
 /** How `loadStateDict()` treats keys that do not match. */
 export interface LoadStateOptions {
@@ -27,9 +27,22 @@ export function loadState(
   state: Readonly<Record<string, Tensor>>,
   options: LoadStateOptions,
 ): LoadStateResult {
+  if (typeof state !== "object" || state === null) {
+    throw new TypeError(
+      `Cannot load the state into ${name}: it is ${
+        state === null ? "null" : typeof state
+      }, not tensors by name`,
+    );
+  }
   const missingKeys = Object.keys(own).filter((key) => !Object.hasOwn(state, key));
   const unexpectedKeys = Object.keys(state).filter((key) => !Object.hasOwn(own, key));
   const shared = Object.keys(own).filter((key) => Object.hasOwn(state, key));
+  const values = shared.filter((key) => !(state[key] instanceof Tensor));
+  if (values.length > 0) {
+    throw new TypeError(
+      `Cannot load the state into ${name}: no Tensor under ${values.join(", ")}`,
+    );
+  }
   const mismatched = shared.filter((key) => `${own[key].shape}` !== `${state[key].shape}`);
   const faults: string[] = [];
   if (options.strict ?? true) {

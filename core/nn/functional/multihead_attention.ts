@@ -125,10 +125,11 @@ function project(
 function joinMasks(
   name: string,
   { attnMask, keyPaddingMask }: AttentionCall,
-  sizes: { batch: number; heads: number; single: boolean; extra: number },
+  sizes: { single: boolean; extra: number },
   q: Tensor,
+  k: Tensor,
 ): Tensor | undefined {
-  const { batch, heads, single, extra } = sizes;
+  const { single, extra } = sizes, [batch, heads, length] = q.shape, keys = k.shape[2] - extra;
   const additive = (m: Tensor) =>
     m.dtype === "bool"
       ? zeros(m.shape, { dtype: q.dtype, device: q.device }).maskedFill(m, -Infinity)
@@ -136,25 +137,24 @@ function joinMasks(
   const open = (m: Tensor) => extra === 0 ? m : m.pad([0, extra]);
   let mask: Tensor | undefined;
   if (attnMask !== undefined) {
-    const fits = attnMask.ndim === 2 ||
-      (attnMask.ndim === 3 && attnMask.shape[0] === batch * heads);
-    if (!fits) {
+    const wanted = attnMask.ndim === 3 ? [batch * heads, length, keys] : [length, keys];
+    if (`${attnMask.shape}` !== `${wanted}`) {
       throw new TypeError(
-        `Cannot apply ${name} with attnMask ${text(attnMask)}: it must be [L, S] or [${
-          batch * heads
-        }, L, S]`,
+        `Cannot apply ${name} with attnMask ${
+          text(attnMask)
+        }: it must be [${length}, ${keys}] or [${batch * heads}, ${length}, ${keys}]`,
       );
     }
     const m = open(additive(attnMask));
     mask = m.ndim === 2 ? m : m.reshape(batch, heads, m.shape[1], m.shape[2]);
   }
   if (keyPaddingMask !== undefined) {
-    const wanted = single ? 1 : 2;
-    if (keyPaddingMask.ndim !== wanted || (!single && keyPaddingMask.shape[0] !== batch)) {
+    const wanted = single ? [keys] : [batch, keys];
+    if (`${keyPaddingMask.shape}` !== `${wanted}`) {
       throw new TypeError(
-        `Cannot apply ${name} with keyPaddingMask ${text(keyPaddingMask)}: it must be ${
-          single ? "[S]" : `[${batch}, S]`
-        }`,
+        `Cannot apply ${name} with keyPaddingMask ${text(keyPaddingMask)}: it must be [${
+          wanted.join(", ")
+        }]`,
       );
     }
     const m = open(additive(keyPaddingMask)).reshape(batch, 1, 1, -1);
@@ -215,7 +215,7 @@ export function attendHeads(
     [k, v] = [cat([k, zero], 2), cat([v, zero], 2)];
   }
   const extra = Number(o.biasK !== undefined) + Number(o.addZeroAttn === true);
-  const mask = joinMasks(name, o, { batch, heads: numHeads, single, extra }, q);
+  const mask = joinMasks(name, o, { single, extra }, q, k);
   const dropoutP = o.training ?? true ? o.dropoutP ?? 0 : 0;
   let joined: Tensor, shown: Tensor | undefined;
   if (needWeights) {
