@@ -2,7 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { cdist, grad, gradcheck, masked, nn, segmentReduce, type Tensor, tensor } from "@pta/core";
 import { closeNumbers, numbers } from "./assert.ts";
-import { eachDevice } from "./devices.ts";
+import { eachDevice, on } from "./devices.ts";
 
 const { functional: F } = nn;
 
@@ -145,4 +145,16 @@ const wrong: [string, () => unknown, typeof TypeError | typeof RangeError, strin
 
 Deno.test("bad arguments are refused at the call", () => {
   for (const [name, call, type, part] of wrong) assertThrows(call, type, part, name);
+});
+
+Deno.test("softmax: the gradient of a weight near 1 keeps its digits", () => {
+  on("cpu", () => {
+    const logits = [0, -9, -12, -10, 3, -8, -9, 14], cotangent = [5, -3, 4, 2, 7, 6.5, -1, 4.7];
+    const [got, wanted] = (["float32", "float64"] as const).map((dtype) => {
+      const x = tensor(logits).to(dtype).reshape(2, 4).requiresGrad_();
+      const gradOutputs = [tensor(cotangent).to(dtype).reshape(2, 4)];
+      return numbers(grad(x.softmax(-1), [x], { gradOutputs })[0]);
+    });
+    closeNumbers(got, wanted, { atol: 0, rtol: 3e-6 });
+  });
 });

@@ -188,10 +188,11 @@ export abstract class ReduceTensor extends IndexingTensor {
     if (this.numel === 0) return x;
     const e = x.sub(x.amax(d, true)).detach().exp();
     const y = e.div(e.sum(d, true));
-    // The gradient needs the output alone: y * (g - sum(g * y)).
+    // The gradient needs the output alone: y * (g - sum(g * y)). Where y is nearly 1 the difference is small beside the rounding of the
+    // sum, so its own mean, which is nothing but that rounding, is taken away too.
     return y.withGradient([x], (g, out) => {
-      const gy = g.mul(out);
-      return [gy.sub(out.mul(gy.sum(d, true)))];
+      const part = g.sub(g.mul(out).sum(d, true));
+      return [out.mul(part.sub(part.mul(out).sum(d, true)))];
     });
   }
   /** `log(softmax(this))` along a dimension, in `dtype`. */
