@@ -128,7 +128,8 @@ export async function operatorsPage(): Promise<string> {
     const here = path.startsWith("Tensor.")
       ? `\`Tensor.prototype.${path.slice(7)}\``
       : `\`${path}\``;
-    const samples = sampledAs(full, names).map((key) => counts.get(key) ?? 0).find((n) => n > 0);
+    const samples = [...sampledAs(full, names), `torch.${path}`].map((key) => counts.get(key) ?? 0)
+      .find((n) => n > 0);
     if (samples !== undefined) {
       return { name, here, proof: `${samples} samples`, state: "samples" };
     }

@@ -125,8 +125,8 @@ export const leftOut: readonly (readonly [pattern: RegExp, reason: string])[] = 
   [/^torch\.(get_rng_state|set_rng_state|initial_seed|seed)$/, "A `Generator` holds its state."],
   [/^torch\.(set_|get_|are_|is_|use_)\w+$/, settings],
   [
-    /^torch\.nn\.(utils\.(remove_)?(spectral|weight)_norm|utils\.parametri|init\.(dirac|eye|orthogonal|sparse)|functional\.gumbel)/,
-    "Not built yet.",
+    /^torch\.nn\.utils\.parametrizations\.orthogonal$/,
+    "Not built; `nn.init.orthogonal_` starts orthogonal.",
   ],
   [/^torch\.nn\.Lazy|^torch\.nn\.Uninitialized/, lazy],
   [/^torch\.nn\.Buffer$/, "Use `registerBuffer` of the module."],
