@@ -3,7 +3,8 @@
  *
  *     deno run -A examples/char_gpt.ts
  *
- * About 0.6 million parameters. The validation loss is in nats a character; 4.56 would be guessing.
+ * About 0.6 million parameters. The validation loss is in nats a character; 4.56 would be guessing. On two cores of an AMD EPYC it took
+ * 85 seconds with OpenBLAS and 109 without (up to 155 beside other work) and ended at 1.62 to 1.69, by seed; the text grows with the project.
  */
 import {
   arange,

@@ -1,5 +1,5 @@
 /** Text for the character models: the TypeScript sources of this project, one in twenty files held back. */
-import { randint, type Tensor, tensor } from "@pta/accelerated";
+import { rand, randint, type Tensor, tensor } from "@pta/accelerated";
 
 /** Characters as numbers; all others become `?`. */
 const alphabet = "\n" + Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("");
@@ -56,10 +56,11 @@ export function sample(
   logits: (window: Tensor) => Tensor,
 ): string {
   const numbers = [...encode(prompt.padStart(length, "\n"))];
+  const draws = rand([count]).data() as Float32Array;
   for (let i = 0; i < count; i++) {
     const last = logits(tensor(Int32Array.from(numbers.slice(-length)), { shape: [1, length] }));
     const p = last.mul(1.25).softmax(-1).data() as Float32Array;
-    let left = Math.random() * p.reduce((a, b) => a + b, 0), at = 0;
+    let left = draws[i] * p.reduce((a, b) => a + b, 0), at = 0;
     while (at < p.length - 1 && (left -= p[at]) > 0) at++;
     numbers.push(at);
   }

@@ -1,5 +1,6 @@
 /**
- * A small convolutional network on the same handwritten digits as `digits.ts`, held against images it never saw: 0.99 of them after about five seconds:
+ * A small convolutional network on the same handwritten digits as `digits.ts`, held against images it never saw: 0.99 of them after
+ * about five seconds on two cores of an AMD EPYC (0.9916 to 0.9944 with five seeds):
  *
  *     deno run --no-prompt --allow-read=examples examples/digits_conv.ts
  */

@@ -3,7 +3,8 @@
  *
  *     deno run -A examples/lstm_text.ts
  *
- * The validation loss is in nats a character; 4.56 would be guessing.
+ * The validation loss is in nats a character; 4.56 would be guessing. On two cores of an AMD EPYC it took 43 seconds with OpenBLAS and 46
+ * without (up to 107 beside other work) and ended at 1.46 to 1.51, by seed. The first step, which plans 48 unrolled cells, took about one.
  */
 import {
   capture,
