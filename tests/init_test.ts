@@ -92,7 +92,11 @@ Deno.test("constants, and what cannot be", () => {
   assertThrows(() => init.eye_(ones([2])), TypeError, "[2]: it must have 2 dimensions");
   assertThrows(() => init.dirac_(ones([2, 2])), TypeError, "[2, 2]: it must have 3, 4 or 5");
   assertThrows(() => init.dirac_(ones([3, 2, 3]), 2), RangeError, "groups 2");
-  assertThrows(() => init.orthogonal_(ones([4])), TypeError, "[4] orthogonal: it must have 2 dimensions");
+  assertThrows(
+    () => init.orthogonal_(ones([4])),
+    TypeError,
+    "[4] orthogonal: it must have 2 dimensions",
+  );
   assertThrows(() => init.sparse_(ones([4, 2]), 1.5), RangeError, "sparsity 1.5");
   assertThrows(() => init.xavierNormal_(ones([4])), TypeError, "fan of [4]");
 });

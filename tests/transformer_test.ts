@@ -185,12 +185,12 @@ Deno.test("attention: bad arguments are refused", () =>
       [
         () => same.forward(x, x, x, { attnMask: zeros([2, 5, 5]) }),
         TypeError,
-        `${who} with attnMask [2, 5, 5]: it must be [L, S] or [4, L, S]`,
+        `${who} with attnMask [2, 5, 5]: it must be [5, 5] or [4, 5, 5]`,
       ],
       [
         () => same.forward(x, x, x, { keyPaddingMask: zeros([5]) }),
         TypeError,
-        `${who} with keyPaddingMask [5]: it must be [2, S]`,
+        `${who} with keyPaddingMask [5]: it must be [2, 5]`,
       ],
       [
         () => same.forward(x, x, x, { isCausal: true }),
