@@ -104,6 +104,7 @@ export async function runOperators(
     const tally = names.get(line.name) ?? { passed: 0, failed: 0 };
     names.set(line.name, tally);
     let failed = 0, first = "";
+    const foreign = new Map<string, number>();
     line.samples.forEach((sample, i) => {
       using _scope = stepScope();
       let wrong: string[];
@@ -112,7 +113,8 @@ export async function runOperators(
       } catch (error) {
         const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
         if (text.startsWith("RangeError: holds ")) {
-          result.skipped++;
+          const reason = text.replace("RangeError: ", "");
+          foreign.set(reason, (foreign.get(reason) ?? 0) + 1);
           return;
         }
         wrong = [verbose && error instanceof Error ? error.stack ?? text : text];
@@ -125,6 +127,10 @@ export async function runOperators(
       if (first === "") first = `sample ${i}: ${wrong[0].split("\n")[0]}`;
       if (verbose) console.log(`${title} sample ${i} ${describe(sample)}\n  ${wrong.join("\n  ")}`);
     });
+    for (const [reason, count] of foreign) {
+      result.skipped += count;
+      result.lines.push(`skipped ${title}: ${count}, ${reason}`);
+    }
     tally.failed += failed;
     if (failed > 0) {
       result.lines.push(`FAILED ${title}: ${failed} of ${line.samples.length}; ${first}`);
