@@ -1,5 +1,5 @@
 /** From kernel data to CUDA C text and the geometry of its launches. */
-import { type Kernel } from "../../kernel.ts";
+import type { Kernel } from "../../kernel.ts";
 import { Body, indent } from "./print_body.ts";
 import { finishText, rowsText } from "./print_rows.ts";
 import {

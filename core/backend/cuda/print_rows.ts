@@ -25,7 +25,7 @@ function rowLoop(
   place: string,
   inner: readonly string[],
 ): string[] {
-  const { index, kernel, rank } = body, many = perBlock > 1;
+  const { index, rank } = body, many = perBlock > 1;
   const by = many ? ` * ${perBlock}` : "";
   return [
     `for (${index} first = (${index})blockIdx.x${by}; first < rows; first += (${index})gridDim.x${by}) {`,

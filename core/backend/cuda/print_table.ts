@@ -144,7 +144,8 @@ const kindOf = (dtype: DType): Kind => dtype === "bool" ? "bool" : typeTexts[dty
 const byKind = (name: string, forms: Forms): OpText => (c, ...x) => {
   const form = forms[kindOf(c.operand)];
   if (form === undefined) throw new TypeError(`Cannot print ${name} for ${c.operand}`);
-  return typeTexts[c.result].round(form(...x));
+  // Of truth values these forms make truth values.
+  return c.result === "bool" ? form(...x) : typeTexts[c.result].round(form(...x));
 };
 
 /** A function of the device library: `f` with a suffix for float. */

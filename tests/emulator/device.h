@@ -1,0 +1,251 @@
+// CUDA C on a CPU: what a kernel text needs to be compiled by g++ and run block by block. Threads of kernels that wait for each other are fibers
+// of one OS thread, switched at barriers and shuffles; a barrier that not all threads reach is reported.
+#pragma once
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tuple>
+#include <ucontext.h>
+#include <utility>
+
+#define PTA_EMULATOR 1
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __shared__ static
+#define __launch_bounds__(...)
+
+namespace emulator {
+
+struct Index {
+  unsigned x, y, z;
+};
+enum class Wait { none, block, warp, done };
+
+constexpr unsigned maxThreads = 1024, warpSize = 32;
+// Not a power of two, or the stacks of all threads would fall on the same cache lines.
+constexpr size_t stackBytes = 65536 + 832;
+
+struct Fiber {
+  void *stackPointer;
+  ucontext_t context;
+  Wait wait;
+  unsigned exchanges;
+  char *stack;
+};
+
+static Index thread, block, blockSize, gridSize;
+static Fiber fibers[maxThreads];
+static uint64_t slots[maxThreads][2];
+static unsigned current;
+static void (*body)(void *);
+static void *bodyArguments;
+// 0, or what went wrong first: 1 a barrier that some threads never reach, 2 shuffles and barriers crossed in one warp, 3 a shuffle outside.
+static int failure;
+
+#if defined(__x86_64__)
+extern "C" void pta_emulator_switch(void **save, void *to);
+asm(".text\n"
+    ".hidden pta_emulator_switch\n"
+    ".globl pta_emulator_switch\n"
+    "pta_emulator_switch:\n"
+    "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
+    "  movq %rsp, (%rdi)\n"
+    "  movq %rsi, %rsp\n"
+    "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n"
+    "  ret\n");
+static void *schedulerStack;
+#else
+static ucontext_t schedulerContext;
+#endif
+
+inline void toScheduler() {
+#if defined(__x86_64__)
+  pta_emulator_switch(&fibers[current].stackPointer, schedulerStack);
+#else
+  swapcontext(&fibers[current].context, &schedulerContext);
+#endif
+}
+
+static void fiberMain() {
+  body(bodyArguments);
+  fibers[current].wait = Wait::done;
+  toScheduler();
+  abort();
+}
+
+static void prepare(unsigned t) {
+  Fiber &f = fibers[t];
+  if (f.stack == nullptr) f.stack = (char *)malloc(stackBytes);
+  f.wait = Wait::none;
+  f.exchanges = 0;
+#if defined(__x86_64__)
+  // What the switch pops: six registers and the address to return to, with the stack aligned as after a call.
+  uint64_t *top = (uint64_t *)(((uintptr_t)f.stack + stackBytes) & ~(uintptr_t)15);
+  *--top = 0;
+  *--top = (uint64_t)&fiberMain;
+  for (int i = 0; i < 6; ++i) *--top = 0;
+  f.stackPointer = top;
+#else
+  getcontext(&f.context);
+  f.context.uc_stack.ss_sp = f.stack;
+  f.context.uc_stack.ss_size = stackBytes;
+  f.context.uc_link = nullptr;
+  makecontext(&f.context, &fiberMain, 0);
+#endif
+}
+
+inline void resume(unsigned t) {
+  current = t;
+  thread.x = t;
+#if defined(__x86_64__)
+  pta_emulator_switch(&schedulerStack, fibers[t].stackPointer);
+#else
+  swapcontext(&schedulerContext, &fibers[t].context);
+#endif
+}
+
+// Lets every group that is complete go on; false when nobody can.
+inline bool release(unsigned n) {
+  unsigned waiting = 0, done = 0;
+  bool moved = false;
+  for (unsigned w = 0; w < n; w += warpSize) {
+    const unsigned end = w + warpSize < n ? w + warpSize : n;
+    unsigned here = 0;
+    for (unsigned t = w; t < end; ++t) {
+      here += fibers[t].wait == Wait::warp;
+      waiting += fibers[t].wait == Wait::block;
+      done += fibers[t].wait == Wait::done;
+    }
+    if (here == 0) continue;
+    if (here < end - w) {
+      failure = failure ? failure : 2;
+      return false;
+    }
+    for (unsigned t = w; t < end; ++t) fibers[t].wait = Wait::none;
+    moved = true;
+  }
+  if (moved) return true;
+  if (waiting == n) {
+    for (unsigned t = 0; t < n; ++t) fibers[t].wait = Wait::none;
+    return true;
+  }
+  if (done < n) failure = failure ? failure : 1;
+  return false;
+}
+
+inline void runBlock(bool synchronizes) {
+  const unsigned n = blockSize.x;
+  if (!synchronizes) {
+    for (unsigned t = 0; t < n; ++t) {
+      thread.x = t;
+      body(bodyArguments);
+    }
+    return;
+  }
+  for (unsigned t = 0; t < n; ++t) prepare(t);
+  // Both directions, so that a missing barrier shows in one of them.
+  const bool forward = ((block.x + block.y) & 1) == 0;
+  do {
+    for (unsigned i = 0; i < n; ++i) {
+      const unsigned t = forward ? i : n - 1 - i;
+      if (fibers[t].wait == Wait::none) resume(t);
+    }
+  } while (release(n));
+}
+
+template <class... A, size_t... I>
+inline void callWith(void (*f)(A...), const uint64_t *words, std::index_sequence<I...>) {
+  f(*(std::remove_const_t<A> *)(words + I)...);
+}
+
+// Runs a grid; each argument takes one word. Returns `failure`.
+template <auto F> struct Kernel;
+template <class... A, void (*F)(A...)> struct Kernel<F> {
+  static void once(void *words) {
+    callWith(F, (const uint64_t *)words, std::index_sequence_for<A...>{});
+  }
+  static int run(const uint64_t *words, unsigned x, unsigned y, unsigned threads, bool synchronizes) {
+    body = &once;
+    bodyArguments = (void *)words;
+    blockSize = {threads, 1, 1};
+    gridSize = {x, y, 1};
+    failure = 0;
+    thread = {0, 0, 0};
+    for (unsigned j = 0; j < y; ++j) {
+      for (unsigned i = 0; i < x && failure == 0; ++i) {
+        block = {i, j, 0};
+        runBlock(synchronizes);
+      }
+    }
+    return failure;
+  }
+};
+
+template <class T> inline T exchange(T value, unsigned source) {
+  const unsigned t = current, turn = fibers[t].exchanges++ & 1;
+  memcpy(&slots[t][turn], &value, sizeof(T));
+  fibers[t].wait = Wait::warp;
+  toScheduler();
+  T result;
+  memcpy(&result, &slots[(t & ~(warpSize - 1)) | source][turn], sizeof(T));
+  return result;
+}
+
+} // namespace emulator
+
+#define EMULATE(name, synchronizes)                                                                    \
+  extern "C" int run_##name(const uint64_t *words, unsigned x, unsigned y, unsigned threads) {         \
+    return emulator::Kernel<&name>::run(words, x, y, threads, synchronizes);                           \
+  }
+
+#define threadIdx (emulator::thread)
+#define blockIdx (emulator::block)
+#define blockDim (emulator::blockSize)
+#define gridDim (emulator::gridSize)
+
+static inline void __syncthreads() {
+  emulator::fibers[emulator::current].wait = emulator::Wait::block;
+  emulator::toScheduler();
+}
+static inline void __syncwarp() {
+  emulator::fibers[emulator::current].wait = emulator::Wait::warp;
+  emulator::toScheduler();
+}
+template <class T> static inline T __shfl_xor_sync(unsigned, T x, int mask) {
+  return emulator::exchange(x, (emulator::current & 31u) ^ (unsigned)mask);
+}
+
+template <class T, class U> static inline T emulatedBits(U x) {
+  static_assert(sizeof(T) == sizeof(U), "same size");
+  T y;
+  memcpy(&y, &x, sizeof(T));
+  return y;
+}
+static inline float __uint_as_float(unsigned x) { return emulatedBits<float>(x); }
+static inline unsigned __float_as_uint(float x) { return emulatedBits<unsigned>(x); }
+static inline float __int_as_float(int x) { return emulatedBits<float>(x); }
+static inline double __longlong_as_double(long long x) { return emulatedBits<double>(x); }
+static inline unsigned __umulhi(unsigned a, unsigned b) {
+  return (unsigned)(((uint64_t)a * b) >> 32);
+}
+static inline float emulatedHalfToFloat(unsigned short h) {
+  return (float)emulatedBits<_Float16>(h);
+}
+static inline unsigned short emulatedFloatToHalf(float x) {
+  return emulatedBits<unsigned short>((_Float16)x);
+}
+
+template <class T> static inline T atomicAdd(T *p, T x) {
+  const T old = *p;
+  *p = old + x;
+  return old;
+}
+template <class T> static inline T atomicCAS(T *p, T expected, T x) {
+  const T old = *p;
+  if (old == expected) *p = x;
+  return old;
+}
