@@ -68,6 +68,7 @@ export class Body {
   /** Forgets what was written at the inner levels; `rows` also what belongs to the row. */
   open(rows = false): void {
     this.#scopes = [rows ? newScope() : this.#scopes[0], newScope(), newScope()];
+    for (const d of [...this.#asked]) if (rows || d >= this.rank) this.#asked.delete(d);
   }
 
   /** Level of the innermost statements. */
@@ -136,8 +137,12 @@ export class Body {
     return (offset !== 0 || terms.length === 0 ? [constant, ...terms] : terms).join(" + ");
   }
 
-  /** Name of the coordinate of a dimension; rows and points declare those that are used. */
+  /** Dimensions whose coordinates have been asked for. */
+  readonly #asked = new Set<number>();
+
+  /** Name of the coordinate of a dimension; see {@linkcode Body.coordinates}. */
   coordinate(d: number): string {
+    this.#asked.add(d);
     return `i${d}`;
   }
 
@@ -218,12 +223,12 @@ export class Body {
     ];
   }
 
-  /** Declarations of the coordinates of some dimensions out of a linear position `at` that counts `step` elements of the last one. */
+  /** Declarations of the coordinates that were asked for, of some dimensions, out of a linear position `at` that counts `step` elements of the last one. */
   coordinates(from: number, to: number, at: string, step = 1): string[] {
     const sizes = [...this.kernel.outer, ...this.kernel.reduce];
-    const used = usedDimensions(this.kernel), lines: string[] = [];
+    const lines: string[] = [];
     for (let d = from; d < to; d++) {
-      if (!used[d]) continue;
+      if (!this.#asked.has(d)) continue;
       let below = 1;
       for (let e = d + 1; e < to; e++) below *= e === to - 1 ? sizes[e] / step : sizes[e];
       const size = d === to - 1 ? sizes[d] / step : sizes[d];
@@ -240,18 +245,3 @@ export class Body {
 const scaled = (x: string, by: number) => by === 1 ? x : by === -1 ? `-${x}` : `${x} * ${by}`;
 const guarded = (live: string | undefined, statement: string) =>
   live === undefined ? statement : `if (${live}) ${statement}`;
-
-/** For each dimension, whether an address or index depends on it. */
-function usedDimensions(kernel: Kernel): boolean[] {
-  const used = [...kernel.outer, ...kernel.reduce].map(() => false);
-  const see = (strides: readonly number[]) =>
-    strides.forEach((s, d) => {
-      if (s !== 0) used[d] = true;
-    });
-  for (const v of kernel.values) {
-    if (v.kind === "index") see(v.strides);
-    if (v.kind === "load") see(v.address.strides);
-  }
-  for (const s of kernel.stores) see(s.address.strides);
-  return used;
-}

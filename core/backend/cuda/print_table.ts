@@ -86,7 +86,7 @@ function floatText(x: number): string {
     bits32.setFloat32(0, f);
     return `__int_as_float(0x${hex(bits32.getUint32(0))})`;
   }
-  return `${signed(f)}f`;
+  return signed(f, "f");
 }
 
 function doubleText(x: number): string {
@@ -96,9 +96,9 @@ function doubleText(x: number): string {
 }
 
 /** Digits that read back as the same number, with a point or an exponent. */
-function signed(x: number): string {
+function signed(x: number, suffix = ""): string {
   const digits = Object.is(x, -0) ? "-0" : `${x}`;
-  const text = /[.e]/.test(digits) ? digits : `${digits}.0`;
+  const text = `${/[.e]/.test(digits) ? digits : `${digits}.0`}${suffix}`;
   return x < 0 || Object.is(x, -0) ? `(${text})` : text;
 }
 
