@@ -165,6 +165,37 @@ function softmaxKernels(): HandKernel[] {
   );
 }
 
+/** What is stored is also read: by a later stage, and by threads other than the one that stores. */
+function rewritingKernels(): HandKernel[] {
+  return [3, 40, 200, 1100].flatMap((n): HandKernel[] => {
+    const rows = 5;
+    // The first stage could store already, and the second would read what it stored.
+    const early = new KernelBuilder([rows], [n]);
+    const x = early.load("float32", [n, 1]);
+    early.store(early.op("mul", x, early.const(2)), [n, 1], { buffer: 0 });
+    early.store(early.op("sub", x, early.reduced("max", x)), [n, 1]);
+    // All threads of a row read what its first one overwrites.
+    const row = new KernelBuilder([rows], [n]);
+    const y = row.load("float32", [n, 1]), scale = row.load("float32", [1, 0]);
+    const most = row.reduced("max", y);
+    row.store(row.op("mul", row.op("sub", y, most), scale), [n, 1]);
+    row.store(row.op("add", most, scale), [1, 0], { buffer: 1 });
+    const limit = close;
+    return [
+      {
+        name: `row of ${n} rewritten early`,
+        sample: sampleOf(early.build(), rows, [ramp(rows * n), zeros(rows * n)]),
+        limit,
+      },
+      {
+        name: `scale of a row of ${n} rewritten`,
+        sample: sampleOf(row.build(), rows, [ramp(rows * n), ramp(rows), zeros(rows * n)]),
+        limit,
+      },
+    ];
+  });
+}
+
 /** Adding: scattered over computed places, to the columns of many rows, to one element; for every dtype. */
 function addKernels(): HandKernel[] {
   return all.flatMap((dtype): HandKernel[] => {
@@ -213,6 +244,54 @@ function indexKernels(): HandKernel[] {
   );
 }
 
+/** Sizes at which a launch takes several blocks, cuts rows, or sums columns in registers. */
+function largeKernels(): HandKernel[] {
+  const total = new KernelBuilder([1], [40000]);
+  const x = total.load("float32", [0, 1]);
+  const mean = total.op("mul", total.reduced("sum", x), total.const(1 / 40000));
+  total.store(mean, [0, 0]);
+  total.store(total.reduced("max", x), [0, 0]);
+  total.store(total.op("mul", x, total.const(0.5)), [0, 1]);
+  const leading = new KernelBuilder([40], [3000]);
+  leading.store(leading.reduced("sum", leading.load("float32", [1, 40])), [1, 0]);
+  // The gradients of a norm: a row-level result, a full one, and a sum over rows.
+  const rows = 700, norm = new KernelBuilder([rows], [64]);
+  const g = norm.load("bfloat16", [64, 1]), f = norm.cast(g, "float32");
+  const centred = norm.op("sub", f, norm.reduced("sum", f));
+  norm.store(norm.cast(centred, "bfloat16"), [64, 1]);
+  norm.store(centred, [0, 1], { mode: "add" });
+  norm.store(norm.reduced("max", centred), [1, 0]);
+  const long = new KernelBuilder([3], [6000]);
+  const y = long.load("float16", [6000, 1]), e = long.cast(y, "float32");
+  const s = long.op("sub", e, long.reduced("max", e));
+  long.store(long.op("div", s, long.reduced("sum", long.op("abs", s))), [6000, 1]);
+  const points = new KernelBuilder([70001]);
+  points.store(points.op("add", points.load("float32", [1]), points.load("float32", [0])), [1]);
+  const loose = { absolute: 1e-3, relative: 1e-5 };
+  const large = (
+    name: string,
+    b: KernelBuilder,
+    extent: number,
+    data: number[][],
+    limit = close,
+  ): HandKernel => ({ name, sample: sampleOf(b.build(), extent, data), limit });
+  return [
+    large("mean of 40000", total, 1, [ramp(40000), [0], [0], zeros(40000)]),
+    large("sum of 3000 leading", leading, 40, [ramp(120000), zeros(40)], loose),
+    large("norm of 700 rows", norm, rows, [
+      ramp(rows * 64),
+      zeros(rows * 64),
+      zeros(64),
+      zeros(rows),
+    ], {
+      absolute: 0.02,
+      relative: 1e-5,
+    }),
+    large("rows of 6000", long, 3, [ramp(18000), zeros(18000)]),
+    large("70001 points", points, 70001, [ramp(70001), [0.5], zeros(70001)]),
+  ];
+}
+
 /** All kernels by hand. */
 export function handKernels(): HandKernel[] {
   return [
@@ -221,7 +300,9 @@ export function handKernels(): HandKernel[] {
     ...randomKernels(),
     ...reductionKernels(),
     ...softmaxKernels(),
+    ...rewritingKernels(),
     ...addKernels(),
     ...indexKernels(),
+    ...largeKernels(),
   ];
 }

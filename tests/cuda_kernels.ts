@@ -34,8 +34,27 @@ export class Recorder extends RefBackend {
       const all = () => buffers.map((b) => this.read(b, 0, b.length));
       const before = all();
       launch();
-      this.samples.set(key, { kernel, extent, before, after: all(), error: undefined });
+      const error = this.#errorOf(() => super.synchronize());
+      this.#pending ??= error;
+      this.samples.set(key, { kernel, extent, before, after: all(), error: error?.message });
     };
+  }
+
+  #pending: Error | undefined;
+  #errorOf(run: () => void): Error | undefined {
+    try {
+      run();
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  override synchronize(): void {
+    const error = this.#pending;
+    this.#pending = undefined;
+    if (error !== undefined) throw error;
+    super.synchronize();
   }
 }
 

@@ -43,7 +43,7 @@ static uint64_t slots[maxThreads][2];
 static unsigned current;
 static void (*body)(void *);
 static void *bodyArguments;
-// 0, or what went wrong first: 1 a barrier that some threads never reach, 2 shuffles and barriers crossed in one warp, 3 a shuffle outside.
+// 0, or what went wrong first: 1 a barrier that some threads never reach, 2 threads of one warp at different places, 3 an access that is not aligned.
 static int failure;
 
 #if defined(__x86_64__)
@@ -108,37 +108,26 @@ inline void resume(unsigned t) {
 #endif
 }
 
-// Lets every group that is complete go on; false when nobody can.
-inline bool release(unsigned n) {
-  unsigned waiting = 0, done = 0;
-  bool moved = false;
-  for (unsigned w = 0; w < n; w += warpSize) {
-    const unsigned end = w + warpSize < n ? w + warpSize : n;
-    unsigned here = 0;
-    for (unsigned t = w; t < end; ++t) {
-      here += fibers[t].wait == Wait::warp;
-      waiting += fibers[t].wait == Wait::block;
-      done += fibers[t].wait == Wait::done;
+// Runs one warp until all its threads wait for others, or are done; false when it cannot come to that.
+inline bool runWarp(unsigned begin, unsigned end, bool forward) {
+  for (;;) {
+    for (unsigned i = 0; i < end - begin; ++i) {
+      const unsigned t = forward ? begin + i : end - 1 - i;
+      if (fibers[t].wait == Wait::none) resume(t);
     }
-    if (here == 0) continue;
-    if (here < end - w) {
+    unsigned here = 0;
+    for (unsigned t = begin; t < end; ++t) here += fibers[t].wait == Wait::warp;
+    if (here == 0) return true;
+    if (here < end - begin) {
       failure = failure ? failure : 2;
       return false;
     }
-    for (unsigned t = w; t < end; ++t) fibers[t].wait = Wait::none;
-    moved = true;
+    for (unsigned t = begin; t < end; ++t) fibers[t].wait = Wait::none;
   }
-  if (moved) return true;
-  if (waiting == n) {
-    for (unsigned t = 0; t < n; ++t) fibers[t].wait = Wait::none;
-    return true;
-  }
-  if (done < n) failure = failure ? failure : 1;
-  return false;
 }
 
 inline void runBlock(bool synchronizes) {
-  const unsigned n = blockSize.x;
+  const unsigned n = blockSize.x, warps = (n + warpSize - 1) / warpSize;
   if (!synchronizes) {
     for (unsigned t = 0; t < n; ++t) {
       thread.x = t;
@@ -147,14 +136,22 @@ inline void runBlock(bool synchronizes) {
     return;
   }
   for (unsigned t = 0; t < n; ++t) prepare(t);
-  // Both directions, so that a missing barrier shows in one of them.
+  // Each warp runs ahead as far as it may, in either order, so that a missing barrier shows.
   const bool forward = ((block.x + block.y) & 1) == 0;
-  do {
-    for (unsigned i = 0; i < n; ++i) {
-      const unsigned t = forward ? i : n - 1 - i;
-      if (fibers[t].wait == Wait::none) resume(t);
+  for (;;) {
+    for (unsigned i = 0; i < warps; ++i) {
+      const unsigned begin = warpSize * (forward ? i : warps - 1 - i);
+      if (!runWarp(begin, begin + warpSize < n ? begin + warpSize : n, forward)) return;
     }
-  } while (release(n));
+    unsigned waiting = 0;
+    for (unsigned t = 0; t < n; ++t) waiting += fibers[t].wait == Wait::block;
+    if (waiting == 0) return;
+    if (waiting < n) {
+      failure = failure ? failure : 1;
+      return;
+    }
+    for (unsigned t = 0; t < n; ++t) fibers[t].wait = Wait::none;
+  }
 }
 
 template <class... A, size_t... I>
@@ -219,6 +216,9 @@ template <class T> static inline T __shfl_xor_sync(unsigned, T x, int mask) {
   return emulator::exchange(x, (emulator::current & 31u) ^ (unsigned)mask);
 }
 
+static inline void emulatedAlign(const void *p, size_t bytes) {
+  if ((uintptr_t)p % bytes != 0 && emulator::failure == 0) emulator::failure = 3;
+}
 template <class T, class U> static inline T emulatedBits(U x) {
   static_assert(sizeof(T) == sizeof(U), "same size");
   T y;

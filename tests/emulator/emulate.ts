@@ -63,6 +63,7 @@ export class Emulated implements Disposable {
   /**
    * Runs a kernel on copies of the buffers.
    *
+   * @param mostBlocks Blocks in the first dimension at most, whose threads then go on to further points
    * @returns The buffers afterwards, and the words of the index error
    * @throws {Error} When threads wait for each other in vain, or write beside a buffer
    */
@@ -71,23 +72,23 @@ export class Emulated implements Disposable {
     printed: Printed,
     extent: number,
     buffers: readonly HostArray[],
-    processors?: number,
+    mostBlocks = Infinity,
   ): { buffers: HostArray[]; error: BigInt64Array } {
     const guarded = buffers.map((b) => new Guarded(b.byteLength));
     guarded.forEach((g, i) => g.bytes.set(bytesOf(buffers[i])));
-    const scratch = new Guarded(printed.scratchBytes(extent, processors));
+    const scratch = new Guarded(printed.scratchBytes(extent));
     const error = new BigInt64Array(3);
     const words = BigUint64Array.from(printed.arguments, (a) => {
       if (a.kind === "extent") return BigInt(extent);
       if (a.kind === "buffer") return guarded[a.buffer].address;
       if (a.kind === "scratch") return scratch.address;
-      if (a.kind === "chunks") return BigInt(printed.chunks(extent, processors));
+      if (a.kind === "chunks") return BigInt(printed.chunks(extent));
       return BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(error)));
     });
     for (const p of printed.passes) {
-      const [x, y] = p.gridSize(extent, processors);
+      const [x, y] = p.gridSize(extent);
       if (x * y === 0) continue;
-      const failure = this.#runs.get(p.name)!(words, x, y, p.blockSize);
+      const failure = this.#runs.get(p.name)!(words, Math.min(x, mostBlocks), y, p.blockSize);
       if (failure !== 0) {
         throw new Error(`${p.name}: ${failures[failure]}\n${kernel.key}\n${printed.text}`);
       }
@@ -116,6 +117,7 @@ export class Emulated implements Disposable {
 const failures: Record<number, string> = {
   1: "some threads never reach a barrier that others wait at",
   2: "threads of one warp wait at different places",
+  3: "an access is not aligned",
 };
 
 const bytesOf = (b: HostArray) => new Uint8Array(b.buffer, b.byteOffset, b.byteLength);

@@ -12,12 +12,20 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
-template <class T, int N> struct alignas(sizeof(T) * N) Pack { T x[N]; };
+#ifdef PTA_EMULATOR
+#define packAlign(bytes)
+#else
+#define packAlign(bytes) alignas(bytes)
+#define emulatedAlign(p, bytes)
+#endif
+template <class T, int N> struct packAlign(sizeof(T) * N) Pack { T x[N]; };
 
 template <class T, int N> __device__ __forceinline__ Pack<T, N> loadPack(const T *p) {
+  emulatedAlign(p, sizeof(T) * N);
   return *reinterpret_cast<const Pack<T, N> *>(p);
 }
 template <class T, int N> __device__ __forceinline__ void storePack(T *p, const Pack<T, N> &v) {
+  emulatedAlign(p, sizeof(T) * N);
   *reinterpret_cast<Pack<T, N> *>(p) = v;
 }
 
