@@ -60,8 +60,10 @@ class Rows {
   readonly body: Body;
   readonly plan: RowPlan;
   readonly gathered: readonly Store[];
-  /** Distance of a team's threads, and lanes side by side in `columns`. */
+  /** Rows that a block works on at the same time; in `columns` also the distance of a team's threads. */
   readonly across: number;
+  /** Number of a thread in its team. */
+  readonly t: string;
 
   constructor(readonly kernel: Kernel, readonly schedule: Schedule) {
     this.body = new Body(kernel, schedule);
@@ -69,18 +71,20 @@ class Rows {
     this.gathered = gatheredStores(kernel, schedule, this.plan);
     this.body.kept = chooseKept(kernel, this.body, this.plan, this.gathered);
     this.across = rowsPerBlock(schedule);
+    this.t = schedule.team > 1 ? "t" : "0";
   }
 
   text(): { lines: string[]; gathers: boolean } {
     const { body, schedule, kernel, across } = this, { team, block, kind } = schedule;
     const columns = kind === "columns", lines = [rowsLine(body)];
-    lines.push(
-      columns
-        ? `const int t = threadIdx.x / ${across};`
+    if (team > 1) {
+      const t = columns
+        ? `threadIdx.x / ${across}`
         : team === block
-        ? "const int t = threadIdx.x;"
-        : `const int t = threadIdx.x & ${team - 1};`,
-    );
+        ? "threadIdx.x"
+        : `threadIdx.x & ${team - 1}`;
+      lines.push(`const int t = ${t};`);
+    }
     const slots = columns ? (team > 1 ? block : 0) : team > 32 ? team / 32 : 0;
     if (slots > 0) {
       for (const { id, v } of reductionsOf(kernel)) {
@@ -163,11 +167,17 @@ class Rows {
     const lines = [...body.coordinates(rank, depth, "p", width), ...point];
     if (plan.vectors === 0) return [];
     if (split) {
-      return [`for (${index} p = from + t; p < to; p += ${team}) {`, ...indent(lines), "}"];
+      return [
+        `for (${index} p = ${
+          this.t === "0" ? "from" : `from + ${this.t}`
+        }; p < to; p += ${team}) {`,
+        ...indent(lines),
+        "}",
+      ];
     }
     if (!plan.unrolled) {
       return [
-        `for (${index} p = t; p < ${plan.vectors}; p += ${team}) {`,
+        `for (${index} p = ${this.t}; p < ${plan.vectors}; p += ${team}) {`,
         ...indent(lines),
         "}",
       ];
@@ -177,7 +187,7 @@ class Rows {
       "#pragma unroll",
       `for (int k = 0; k < ${plan.steps}; ++k) {`,
       ...indent([
-        `const ${index} p = t + k * ${team};`,
+        team > 1 ? `const ${index} p = t + k * ${team};` : `const ${index} p = k;`,
         ...(whole ? lines : [`if (p < ${plan.vectors}) {`, ...indent(lines), "}"]),
       ]),
       "}",
@@ -215,7 +225,7 @@ class Rows {
     const writes = reductionsOf(kernel).map(({ id, v, order }) =>
       `*reinterpret_cast<${typeTexts[v.dtype].register} *>(${part(order, "blockIdx.y")}) = r${id};`
     );
-    const when = across > 1 ? "t == 0 && live" : "t == 0";
+    const when = `${this.t} == 0${across > 1 ? " && live" : ""}`;
     body.lines(0).push(`if (${when}) {`, ...indent(writes), "}");
   }
 
