@@ -29,8 +29,11 @@ export function indent(lines: readonly string[]): string[] {
 
 /** The writer of one kernel body. */
 export class Body {
+  /** For each value, whether it varies along the row. */
   readonly full: readonly boolean[];
+  /** For each value, the passes that must come before it. */
   readonly stage: readonly number[];
+  /** For each value, whether it differs between the neighbours that a thread handles together. */
   readonly vary: readonly boolean[];
   /** Number of outer dimensions. */
   readonly rank: number;
@@ -42,10 +45,16 @@ export class Body {
   now = 0;
   #scopes: [Scope, Scope, Scope] = [newScope(), newScope(), newScope()];
 
+  /**
+   * Starts with nothing written.
+   *
+   * @param kernel What is written
+   * @param schedule How threads share it
+   * @param width As in the schedule, or 1 for what is left over
+   */
   constructor(
     readonly kernel: Kernel,
     readonly schedule: Schedule,
-    /** As in the schedule, or 1 for what is left over. */
     readonly width: number = schedule.width,
   ) {
     this.full = fullValues(kernel);

@@ -1,21 +1,24 @@
 /** CUDA C of kernels with rows: a team of threads walks each row once a stage and joins what it reduced. */
 import type { Kernel, Store, Value } from "../../kernel.ts";
 import { Body, indent } from "./print_body.ts";
-import { chooseKept, gatheredStores, type RowPlan, rowPlan } from "./print_row_plan.ts";
-import { product, rowsPerBlock, type Schedule } from "./print_schedule.ts";
+import { chooseKept, gatheredStores, type RowPlan, rowPlan, storeArgs } from "./print_row_plan.ts";
+import { argsOf, product, rowsPerBlock, type Schedule } from "./print_schedule.ts";
 import { joinTexts, startText, typeTexts } from "./print_table.ts";
 
 type Reduce = Extract<Value, { kind: "reduce" }>;
 
-/** Reductions of a kernel with their numbers. */
+/** Reductions that something stored depends on, with their numbers. */
 function reductionsOf(kernel: Kernel): { id: number; v: Reduce; order: number }[] {
-  return kernel.values.flatMap((v, id) => v.kind === "reduce" ? [{ id, v }] : []).map((
-    r,
-    order,
-  ) => ({
-    ...r,
-    order,
-  }));
+  const live = new Set<number>();
+  const visit = (id: number): void => {
+    if (live.has(id)) return;
+    live.add(id);
+    argsOf(kernel.values[id]).forEach(visit);
+  };
+  for (const s of kernel.stores) storeArgs(s).forEach(visit);
+  return kernel.values
+    .flatMap((v, id) => v.kind === "reduce" && live.has(id) ? [{ id, v }] : [])
+    .map((r, order) => ({ ...r, order }));
 }
 
 /** Opens the loop over rows: declares `o`, `live` where some threads may have no row, and the coordinates of the row. */
@@ -26,17 +29,16 @@ function rowLoop(
   inner: readonly string[],
 ): string[] {
   const { index, rank } = body, many = perBlock > 1;
-  const by = many ? ` * ${perBlock}` : "";
+  const by = many ? ` * ${perBlock}` : "", coordinates = body.coordinates(0, rank, "o");
+  // Where there is one row only, nothing depends on its number.
+  const numbered = coordinates.length > 0 || inner.some((line) => /\bo\b/.test(line));
+  const number = many ? `live ? first + ${place} : rows - 1` : "first";
   return [
     `for (${index} first = (${index})blockIdx.x${by}; first < rows; first += (${index})gridDim.x${by}) {`,
     ...indent([
-      ...(many
-        ? [
-          `const bool live = first + ${place} < rows;`,
-          `const ${index} o = live ? first + ${place} : rows - 1;`,
-        ]
-        : [`const ${index} o = first;`]),
-      ...body.coordinates(0, rank, "o"),
+      ...(many ? [`const bool live = first + ${place} < rows;`] : []),
+      ...(numbered ? [`const ${index} o = ${number};`] : []),
+      ...coordinates,
       ...inner,
     ]),
     "}",
@@ -164,13 +166,12 @@ class Rows {
   #walk(point: readonly string[], body: Body = this.body): string[] {
     const { index, rank } = body, { plan, schedule: { team, width, split } } = this;
     const depth = rank + this.kernel.reduce.length;
-    const lines = [...body.coordinates(rank, depth, "p", width), ...point];
+    const coordinates = body.coordinates(rank, depth, "p", width);
+    const lines = [...coordinates, ...point];
     if (plan.vectors === 0) return [];
     if (split) {
       return [
-        `for (${index} p = ${
-          this.t === "0" ? "from" : `from + ${this.t}`
-        }; p < to; p += ${team}) {`,
+        `for (${index} p = from + ${this.t}; p < to; p += ${team}) {`,
         ...indent(lines),
         "}",
       ];
@@ -183,11 +184,12 @@ class Rows {
       ];
     }
     const whole = plan.vectors % team === 0;
+    const position = `const ${index} p = ${team > 1 ? `t + k * ${team}` : "k"};`;
     return [
       "#pragma unroll",
       `for (int k = 0; k < ${plan.steps}; ++k) {`,
       ...indent([
-        team > 1 ? `const ${index} p = t + k * ${team};` : `const ${index} p = k;`,
+        ...(whole && coordinates.length === 0 ? [] : [position]),
         ...(whole ? lines : [`if (p < ${plan.vectors}) {`, ...indent(lines), "}"]),
       ]),
       "}",
