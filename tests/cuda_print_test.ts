@@ -1,7 +1,12 @@
 /** Printed CUDA C: snapshots of a dozen kernels, schedules and launches, and every text of the test matrix compiled by the real NVRTC. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { compileCuda, type NvrtcCalls, openNvrtc } from "@pta/ffi";
-import { type Printed, printKernel, programText } from "../core/backend/cuda/print.ts";
+import {
+  type Printed,
+  printKernel,
+  programOptions,
+  programText,
+} from "../core/backend/cuda/print.ts";
 import { scheduleFor, scheduleKey } from "../core/backend/cuda/print_schedule.ts";
 import type { Kernel } from "../core/kernel.ts";
 import { recordGraphs } from "./cuda_graphs.ts";
@@ -128,7 +133,8 @@ function compileAll(kernels: readonly Printed[]): void {
     const mine = every ? all : all.filter((_, i) => i % architectures.length === turn);
     for (let i = 0; i < mine.length; i += BATCH) {
       const source = programText(mine.slice(i, i + BATCH));
-      const { cubin, log } = compileCuda(nvrtc!, { source, options: [`-arch=${arch}`] });
+      const options = [`-arch=${arch}`, ...programOptions];
+      const { cubin, log } = compileCuda(nvrtc!, { source, options });
       assert(cubin.length > 0);
       assertEquals(log, "", "warnings");
     }

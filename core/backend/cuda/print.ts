@@ -149,7 +149,10 @@ export function printKernel(kernel: Kernel, schedule: Schedule): Printed {
   };
 }
 
-/** A program of several kernels, ready for NVRTC. */
+/** Options of NVRTC that printed programs want beside the architecture: a division by the constant zero means what it says. */
+export const programOptions: readonly string[] = ["--diag-suppress=39"];
+
+/** A program of several kernels, ready for NVRTC with {@linkcode programOptions}. */
 export function programText(kernels: readonly Printed[]): string {
   return [prelude, ...kernels.map((k) => k.text)].join("\n");
 }
