@@ -1,0 +1,227 @@
+/** Device memory: a caching allocator in stream order, so that allocation costs no call of the driver. */
+import { CudaError, CUresult } from "@pta/ffi";
+import type { BackendStats, Buffer } from "../../device.ts";
+import { type DType, dtypes } from "../../dtype.ts";
+import { env } from "../../env.ts";
+import { take } from "../stats.ts";
+import type { CudaRuntime } from "./runtime.ts";
+
+/** Device memory of one value. */
+export class CudaBuffer implements Buffer {
+  /** Block that it lies in; undefined once freed. */
+  block: Block | undefined;
+  /** Device address, a multiple of 512. */
+  readonly pointer: number;
+  /** Wraps a block. */
+  constructor(readonly dtype: DType, readonly length: number, block: Block) {
+    this.block = block;
+    this.pointer = block.pointer;
+  }
+  /** Bytes asked for. */
+  get bytes(): number {
+    return this.length * dtypes[this.dtype].bytes;
+  }
+}
+
+/** A piece of a segment. Neighbours are linked so that free ones can join. */
+interface Block {
+  readonly segment: Segment;
+  pointer: number;
+  bytes: number;
+  free: boolean;
+  before: Block | undefined;
+  after: Block | undefined;
+}
+
+/** What the driver gave in one piece. */
+interface Segment {
+  readonly pointer: number;
+  readonly bytes: number;
+  readonly small: boolean;
+}
+
+/** Sizes are rounded up to this, which also aligns every vector access. */
+const ROUND = 512;
+/** Blocks up to this come from segments of `SMALL_SEGMENT`. */
+const SMALL = 1 << 20;
+const SMALL_SEGMENT = 2 << 20;
+/** Larger ones up to half of this share segments of this size; those beyond get one of their own, rounded to 2 MiB. */
+const LARGE_SEGMENT = 20 << 20;
+/** What is left of a large block is kept whole when smaller than this. */
+const LARGE_REST = 1 << 20;
+
+const roundTo = (n: number, step: number) => Math.ceil(n / step) * step;
+const mebibytes = (bytes: number) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
+
+/**
+ * Memory of one device. A freed block is reused at once: all work runs in order on one stream, so what was launched before the free has read it before anything
+ * launched later writes it. `PTA_CUDA_CACHE=0` hands every buffer back to the driver instead, which finds accesses outside of buffers.
+ */
+export class CudaMemory {
+  readonly #runtime: CudaRuntime;
+  readonly #stats: BackendStats;
+  /** Free blocks by pool (small, large), in order of size. */
+  readonly #free: readonly [Block[], Block[]] = [[], []];
+  readonly #caches: boolean = env("PTA_CUDA_CACHE") !== "0";
+  readonly #live = new Set<CudaBuffer>();
+  #reserved = 0;
+
+  /** @param runtime The device; @param stats Counters to keep */
+  constructor(runtime: CudaRuntime, stats: BackendStats) {
+    this.#runtime = runtime;
+    this.#stats = stats;
+  }
+
+  /** Bytes held from the driver, in use or not. */
+  get reserved(): number {
+    return this.#reserved;
+  }
+
+  /**
+   * Memory for `length` elements, not cleared.
+   * @throws {RangeError} When the device has no room; says what was asked and what is held
+   */
+  alloc(dtype: DType, length: number): CudaBuffer {
+    const asked = length * dtypes[dtype].bytes, bytes = roundTo(Math.max(1, asked), ROUND);
+    const block = this.#caches ? this.#take(bytes) : this.#segment(Math.max(1, asked));
+    block.free = false;
+    take(this.#stats, asked);
+    const buffer = new CudaBuffer(dtype, length, block);
+    this.#live.add(buffer);
+    return buffer;
+  }
+
+  /**
+   * Gives memory back for reuse by later launches.
+   * @throws {ReferenceError} When it has been freed before
+   */
+  free(buffer: CudaBuffer): void {
+    const { block } = buffer;
+    if (block === undefined) throw new ReferenceError("Cannot free a buffer twice");
+    buffer.block = undefined;
+    this.#live.delete(buffer);
+    take(this.#stats, -buffer.bytes);
+    if (!this.#caches) return this.#release(block);
+    block.free = true;
+    this.#insert(this.#join(block));
+  }
+
+  /** Hands all cached memory that nobody uses back to the driver. */
+  trim(): void {
+    this.#runtime.wait();
+    for (const pool of this.#free) {
+      const kept = pool.filter((b) => b.before !== undefined || b.after !== undefined);
+      for (const b of pool) if (b.before === undefined && b.after === undefined) this.#release(b);
+      pool.splice(0, pool.length, ...kept);
+    }
+  }
+
+  #take(bytes: number): Block {
+    const small = bytes <= SMALL, pool = this.#free[small ? 0 : 1];
+    // Best fit: the pool is in order of size.
+    let low = 0, high = pool.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (pool[middle].bytes < bytes) low = middle + 1;
+      else high = middle;
+    }
+    const block = low < pool.length ? pool.splice(low, 1)[0] : this.#segment(
+      small ? SMALL_SEGMENT : bytes <= LARGE_SEGMENT / 2 ? LARGE_SEGMENT : roundTo(bytes, 2 << 20),
+    );
+    const rest = block.bytes - bytes;
+    if (rest >= (small ? ROUND : LARGE_REST)) {
+      const after: Block = {
+        segment: block.segment,
+        pointer: block.pointer + bytes,
+        bytes: rest,
+        free: true,
+        before: block,
+        after: block.after,
+      };
+      if (block.after !== undefined) block.after.before = after;
+      block.after = after;
+      block.bytes = bytes;
+      this.#insert(after);
+    }
+    return block;
+  }
+
+  #insert(block: Block): void {
+    const pool = this.#free[block.segment.small ? 0 : 1];
+    let low = 0, high = pool.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (pool[middle].bytes < block.bytes) low = middle + 1;
+      else high = middle;
+    }
+    pool.splice(low, 0, block);
+  }
+
+  #remove(block: Block): void {
+    const pool = this.#free[block.segment.small ? 0 : 1];
+    pool.splice(pool.indexOf(block), 1);
+  }
+
+  /** Joins a free block with its free neighbours. */
+  #join(block: Block): Block {
+    const { before, after } = block;
+    if (after?.free) {
+      this.#remove(after);
+      block.bytes += after.bytes;
+      block.after = after.after;
+      if (after.after !== undefined) after.after.before = block;
+    }
+    if (!before?.free) return block;
+    this.#remove(before);
+    before.bytes += block.bytes;
+    before.after = block.after;
+    if (block.after !== undefined) block.after.before = before;
+    return before;
+  }
+
+  #segment(bytes: number): Block {
+    const pointer = this.#request(bytes);
+    this.#reserved += bytes;
+    const segment: Segment = { pointer, bytes, small: bytes <= SMALL_SEGMENT && this.#caches };
+    return { segment, pointer, bytes, free: false, before: undefined, after: undefined };
+  }
+
+  #request(bytes: number): number {
+    const at = new BigUint64Array(1), { driver } = this.#runtime;
+    this.#runtime.activate();
+    for (let trimmed = false;; trimmed = true) {
+      try {
+        driver.cuMemAlloc(at, bytes);
+        return Number(at[0]);
+      } catch (error) {
+        const full = error instanceof CudaError &&
+          error.code === CUresult.CUDA_ERROR_OUT_OF_MEMORY;
+        if (!full) throw error;
+        if (trimmed) throw this.#outOfMemory(bytes);
+        this.trim();
+      }
+    }
+  }
+
+  #release(block: Block): void {
+    this.#reserved -= block.bytes;
+    this.#runtime.driver.cuMemFree(block.pointer);
+  }
+
+  #outOfMemory(bytes: number): RangeError {
+    const free = new BigUint64Array(1), total = new BigUint64Array(1);
+    this.#runtime.driver.cuMemGetInfo(free, total);
+    const { name, ordinal } = this.#runtime.facts;
+    const largest = [...this.#live].sort((a, b) => b.bytes - a.bytes).slice(0, 3)
+      .map((b) => `${b.dtype}[${b.length}] of ${mebibytes(b.bytes)}`);
+    return new RangeError(
+      `Cannot allocate ${mebibytes(bytes)} on cuda:${ordinal} (${name}): ${
+        mebibytes(Number(free[0]))
+      } of ${mebibytes(Number(total[0]))} are free; this process holds ${
+        mebibytes(this.#reserved)
+      }, of which ${mebibytes(this.#stats.bytesAlive)} in ${this.#live.size} buffers${
+        largest.length === 0 ? "" : `, the largest ${largest.join(", ")}`
+      }. A smaller batch, gradient accumulation or activation checkpointing needs less`,
+    );
+  }
+}

@@ -1,0 +1,239 @@
+/** One CUDA device as this process uses it: its context, its streams, and everything that is bound to them. */
+import {
+  CUctx_flags,
+  CUdevice_attribute,
+  type DriverCalls,
+  openDriver,
+  ParameterBlock,
+  textOf,
+} from "@pta/ffi";
+import { env } from "../../env.ts";
+import type { Launch } from "../../device.ts";
+import { Programs } from "./programs.ts";
+
+/** What a device is. */
+export interface DeviceFacts {
+  /** Place among the devices that the process sees. */
+  readonly ordinal: number;
+  /** Product name. */
+  readonly name: string;
+  /** Compute capability, such as `[9, 0]`. */
+  readonly capability: readonly [major: number, minor: number];
+  /** Multiprocessors. */
+  readonly processors: number;
+  /** Bytes of memory. */
+  readonly memory: number;
+  /** Bytes of shared memory that a block may ask for. */
+  readonly sharedPerBlock: number;
+}
+
+/** An argument of a kernel: eight bytes of device address, or a number of the named type. */
+export type KernelArgument =
+  | { readonly pointer: number }
+  | { readonly i32: number }
+  | { readonly i64: number }
+  | { readonly f32: number }
+  | { readonly f64: number };
+
+/** How many blocks of how many threads, and the bytes of dynamic shared memory of each block. */
+export interface Geometry {
+  /** Blocks, up to three dimensions. */
+  readonly grid: readonly number[];
+  /** Threads of a block, up to three dimensions. */
+  readonly block: readonly number[];
+  /** Bytes of dynamic shared memory; none when absent. */
+  readonly shared?: number;
+}
+
+const one = new Int32Array(1), long = new BigUint64Array(1);
+
+/** Opens the driver once a process. */
+let driver: DriverCalls | undefined;
+
+/**
+ * The CUDA driver, initialised.
+ * @throws {Error} When it cannot be opened; lists each place that was tried
+ * @throws {CudaError} When it finds no device
+ */
+export function cudaDriver(): DriverCalls {
+  if (driver === undefined) {
+    const { calls } = openDriver();
+    calls.cuInit(0);
+    driver = calls;
+  }
+  return driver;
+}
+
+/** Devices that this process sees. */
+export function deviceCount(): number {
+  cudaDriver().cuDeviceGetCount(one);
+  return one[0];
+}
+
+/** The facts of a device. */
+export function deviceFacts(ordinal: number): DeviceFacts {
+  const calls = cudaDriver(), name = new Uint8Array(256);
+  calls.cuDeviceGet(one, ordinal);
+  const device = one[0];
+  const attribute = (which: number): number => {
+    calls.cuDeviceGetAttribute(one, which, device);
+    return one[0];
+  };
+  const a = CUdevice_attribute;
+  calls.cuDeviceGetName(name, name.length, device);
+  calls.cuDeviceTotalMem(long, device);
+  return {
+    ordinal,
+    name: textOf(name),
+    memory: Number(long[0]),
+    capability: [
+      attribute(a.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+      attribute(a.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
+    ],
+    processors: attribute(a.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+    sharedPerBlock: attribute(a.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
+  };
+}
+
+/** The device that this process computes on when nobody says: that of its local rank, or the only one. */
+export function defaultOrdinal(): number {
+  const local = Number(env("LOCAL_RANK") ?? 0);
+  return deviceCount() === 1 ? 0 : local;
+}
+
+/**
+ * The primary context of a device, the stream that computes, and the programs compiled for it. All work of a backend is in order on `stream`; what
+ * runs beside it (collectives) has its own stream and meets it by events.
+ */
+export class CudaRuntime {
+  /** Calls of the driver. */
+  readonly driver: DriverCalls;
+  /** What the device is. */
+  readonly facts: DeviceFacts;
+  /** Stream that computes; it does not wait for the legacy stream. */
+  readonly stream: bigint;
+  /** The primary context. */
+  readonly context: bigint;
+  /** Programs compiled for this device. */
+  readonly programs: Programs;
+  readonly #parameters = new ParameterBlock();
+  #workspace = { pointer: 0, bytes: 0 };
+  #queried: (() => void) | undefined;
+
+  /**
+   * Opens a device.
+   * @param ordinal Place among the devices that the process sees
+   * @throws {RangeError} When there is no such device
+   */
+  constructor(ordinal: number = defaultOrdinal()) {
+    const calls = this.driver = cudaDriver(), count = deviceCount();
+    if (!(ordinal >= 0 && ordinal < count)) {
+      throw new RangeError(
+        `Cannot open device cuda:${ordinal}: this process sees ${count} CUDA device${
+          count === 1 ? "" : "s"
+        }`,
+      );
+    }
+    this.facts = deviceFacts(ordinal);
+    calls.cuDeviceGet(one, ordinal);
+    const device = one[0];
+    // Fails harmlessly where the context exists with other flags; a waiting host then spins instead of sleeping.
+    try {
+      calls.cuDevicePrimaryCtxSetFlags(device, CUctx_flags.CU_CTX_SCHED_SPIN);
+    } catch { /* keeps the flags it has */ }
+    calls.cuDevicePrimaryCtxRetain(long, device);
+    this.context = long[0];
+    calls.cuCtxSetCurrent(this.context);
+    this.stream = this.newStream();
+    this.programs = new Programs(this);
+  }
+
+  /** Makes a stream that does not wait for the legacy stream. */
+  newStream(): bigint {
+    this.driver.cuStreamCreate(long, 1);
+    return long[0];
+  }
+
+  /** Makes an event without timing. */
+  newEvent(): bigint {
+    this.driver.cuEventCreate(long, 2);
+    return long[0];
+  }
+
+  /** Makes this device the current one of the thread; needed before calls that take no stream when a process uses several devices. */
+  activate(): void {
+    this.driver.cuCtxSetCurrent(this.context);
+  }
+
+  /**
+   * Scratch memory for the next launch on `stream`: launches follow each other, so all may share it.
+   * The address holds for as long as the backend lives, so captured steps may use it.
+   *
+   * @param bytes How much is needed
+   * @returns A device address, a multiple of 256
+   */
+  workspace(bytes: number): number {
+    if (bytes > this.#workspace.bytes) {
+      // An earlier, smaller one stays: captured steps may point to it. Doubling bounds the waste.
+      const size = Math.max(1 << 20, 2 ** Math.ceil(Math.log2(bytes)));
+      this.activate();
+      this.driver.cuMemAlloc(long, size);
+      this.#workspace = { pointer: Number(long[0]), bytes: size };
+    }
+    return this.#workspace.pointer;
+  }
+
+  /**
+   * Binds a hand-written kernel; it is compiled at the first launch.
+   *
+   * @param text CUDA C of one or more `extern "C" __global__` functions; it follows the prelude of printed kernels. Equal texts are compiled once
+   * @param name Name of the function
+   * @param geometry Blocks and threads; a grid with a 0 launches nothing
+   * @param args Its arguments in order, each of eight bytes or an int or float
+   */
+  launcher(
+    text: string,
+    name: string,
+    geometry: Geometry,
+    args: readonly KernelArgument[],
+  ): Launch {
+    const [gx = 1, gy = 1, gz = 1] = geometry.grid, [bx = 1, by = 1, bz = 1] = geometry.block;
+    const { shared = 0 } = geometry, { stream, driver } = this;
+    if (gx * gy * gz === 0) return () => {};
+    const block = this.#parameters, address = block.address;
+    const program = this.programs.program(text);
+    let fn: bigint | undefined;
+    return () => {
+      fn ??= program.function(name, shared);
+      for (let i = 0; i < args.length; i++) setArgument(block, i, args[i]);
+      driver.cuLaunchKernel(fn, gx, gy, gz, bx, by, bz, shared, stream, address, 0n);
+    };
+  }
+
+  /** Parameters of the launch at hand; the driver copies them before the call returns. */
+  get parameters(): ParameterBlock {
+    return this.#parameters;
+  }
+
+  /** Has `fn` called before each wait; the captured steps use it to refuse waits. */
+  onWait(fn: (() => void) | undefined): void {
+    this.#queried = fn;
+  }
+
+  /**
+   * Waits for everything on the computing stream.
+   * @throws {CudaError} When something on the device went wrong since the last wait
+   */
+  wait(): void {
+    this.#queried?.();
+    this.driver.cuStreamSynchronize(this.stream);
+  }
+}
+
+function setArgument(block: ParameterBlock, i: number, a: KernelArgument): void {
+  if ("pointer" in a) block.pointer(i, a.pointer);
+  else if ("i32" in a) block.i32(i, a.i32);
+  else if ("i64" in a) block.u64(i, BigInt.asUintN(64, BigInt(a.i64)));
+  else if ("f32" in a) block.f32(i, a.f32);
+  else block.f64(i, a.f64);
+}
