@@ -10,7 +10,7 @@ import { directModule, directTile } from "./gemm_direct.ts";
 import { dotModule, dotTile } from "./gemm_dot.ts";
 import { Casts, halfProduct, isHalfProduct } from "./half_matmul.ts";
 import { bindCall } from "./launch.ts";
-import { outerOffsets, type Product, readProduct } from "./matmul.ts";
+import { outerOffsets, type Product, readProduct } from "../product.ts";
 import type { WasmMemory } from "./memory.ts";
 import { plainProduct } from "./plain_matmul.ts";
 import { makeJob, type Pool, type WasmCode, type WasmFunction } from "./pool.ts";

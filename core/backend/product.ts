@@ -1,5 +1,5 @@
 /** From operands with shapes and strides to plain matrix products: batch dimensions folded, out row-major. */
-import type { Operand } from "../../device.ts";
+import type { Operand } from "../device.ts";
 
 /** One matrix in a buffer, strides in elements. */
 export interface Matrix {
