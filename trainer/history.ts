@@ -1,4 +1,7 @@
-/** Metrics of a run, one value an epoch. */
+/** Metrics of a run: values of epochs and of single optimizer steps. */
+import { type LineOptions, plotLines } from "./history/plot.ts";
+import { decodeNumber, encodeNumber, type HistoryState } from "./history/state.ts";
+import { historyTable, type TableOptions } from "./history/table.ts";
 
 /** Which way a metric gets better. */
 export type Direction = "lower" | "higher" | "none";
@@ -17,6 +20,14 @@ export interface MetricValue {
   readonly epoch: number;
   /** The number. */
   readonly value: number;
+  /** Optimizer steps of the run so far, for a value that belongs to a step. */
+  readonly step?: number;
+}
+
+/** What {@linkcode RunHistory.record} takes beside name and value. */
+export interface RecordOptions extends Partial<MetricFacts> {
+  /** Optimizer steps of the run so far, for a value that belongs to a step and not to an epoch. */
+  readonly step?: number;
 }
 
 /** A metric with all its values. */
@@ -35,8 +46,10 @@ export interface RunHistory {
   readonly names: readonly string[];
   /** Whether the metric has a value. */
   has(name: string): boolean;
+  /** Put before every name that is recorded; empty when left out. Who evaluates other weights sets it, and clears it afterwards. */
+  metricPrefix?: string;
   /** Adds a value at the current epoch. */
-  record(name: string, value: number, facts?: Partial<MetricFacts>): void;
+  record(name: string, value: number, options?: RecordOptions): void;
   /** The metric with all its values. */
   get(name: string): Metric;
   /** The values alone, in the order recorded. */
@@ -51,11 +64,17 @@ export interface RunHistory {
   incrementEpoch(): void;
   /** Forgets everything and returns to epoch 1. */
   reset(): void;
+  /** Everything recorded, as JSON can hold it; a store that lacks it starts anew when a run is resumed. */
+  stateDict?(): HistoryState;
+  /** Takes over what {@linkcode RunHistory.stateDict} gave. */
+  loadStateDict?(state: HistoryState): void;
 }
 
 /** A {@linkcode RunHistory} in memory. */
 export class InMemoryRunHistory implements RunHistory {
   readonly #metrics: Map<string, { facts: MetricFacts; values: MetricValue[] }> = new Map();
+  /** Put before every name that is recorded; empty at first. */
+  metricPrefix = "";
   #epoch = 1;
 
   /** The epoch being run, from 1. */
@@ -76,32 +95,36 @@ export class InMemoryRunHistory implements RunHistory {
   /**
    * Adds a value at the current epoch.
    *
-   * @param name Such as `eval_loss_epoch`
+   * @param name Such as `eval_loss_epoch`; {@linkcode metricPrefix} goes before it
    * @param value The value; NaN is recorded as it is
-   * @param facts Unit (default none) and direction (default `lower` when the name has the word "loss", else `none`), fixed by the first call
+   * @param options Unit (default none) and direction (default `lower` when the name has the word "loss", else `none`), fixed by the first call; the
+   * optimizer step, for a value of one
    * @throws {RangeError} When facts given later disagree with the first ones
    */
-  record(name: string, value: number, facts: Partial<MetricFacts> = {}): void {
-    const known = this.#metrics.get(name);
-    if (known === undefined) {
-      const direction = facts.direction ?? (/loss/i.test(name) ? "lower" : "none");
-      this.#metrics.set(name, {
-        facts: { unit: facts.unit ?? "", direction },
-        values: [{ epoch: this.#epoch, value }],
-      });
-      return;
+  record(name: string, value: number, options: RecordOptions = {}): void {
+    const full = `${this.metricPrefix}${name}`, { step } = options;
+    let metric = this.#metrics.get(full);
+    if (metric === undefined) {
+      const direction = options.direction ?? (/loss/i.test(name) ? "lower" : "none");
+      metric = { facts: { unit: options.unit ?? "", direction }, values: [] };
+      this.#metrics.set(full, metric);
     }
     for (const key of ["unit", "direction"] as const) {
-      if (facts[key] !== undefined && facts[key] !== known.facts[key]) {
+      if (options[key] !== undefined && options[key] !== metric.facts[key]) {
         throw new RangeError(
-          `Cannot record "${name}" with ${key} "${facts[key]}": it was "${
-            known.facts[key]
+          `Cannot record "${full}" with ${key} "${options[key]}": it was "${
+            metric.facts[key]
           }" before`,
         );
       }
     }
-    known.values.push({ epoch: this.#epoch, value });
+    const entry = { epoch: this.#epoch, value, ...(step === undefined ? {} : { step }) };
+    metric.values.push(entry);
+    this.recorded({ name: full, ...metric.facts }, entry);
   }
+
+  /** Called with each value after it has been recorded; for stores that pass it on. Does nothing here. */
+  protected recorded(_metric: MetricFacts & { readonly name: string }, _entry: MetricValue): void {}
 
   /**
    * The metric with all its values.
@@ -161,6 +184,50 @@ export class InMemoryRunHistory implements RunHistory {
   reset(): void {
     this.#metrics.clear();
     this.#epoch = 1;
+  }
+
+  /** Everything recorded, as JSON can hold it. */
+  stateDict(): HistoryState {
+    const metrics = this.all().map((m) => ({
+      ...m,
+      values: m.values.map((v) => ({ ...v, value: encodeNumber(v.value) })),
+    }));
+    return { epoch: this.#epoch, metrics };
+  }
+
+  /** Forgets everything and takes over what {@linkcode stateDict} gave. */
+  loadStateDict(state: HistoryState): void {
+    this.#metrics.clear();
+    this.#epoch = state.epoch;
+    for (const { name, unit, direction, values } of state.metrics) {
+      this.#metrics.set(name, {
+        facts: { unit, direction },
+        values: values.map((v) => ({ ...v, value: decodeNumber(v.value) })),
+      });
+    }
+  }
+
+  /** The values of epochs as a table, one row an epoch; of steps, with `by: "step"`, one row a step. */
+  toTable(options: TableOptions = {}): string {
+    return historyTable(this.all(), options);
+  }
+
+  /**
+   * The metrics as curves, in one SVG picture.
+   *
+   * @param names Which metrics; those named by losses when left out
+   * @param options Size, title, a logarithmic axis
+   * @returns An SVG document
+   * @throws {RangeError} When nothing was recorded under a name
+   */
+  plot(names?: readonly string[], options: LineOptions = {}): string {
+    const chosen = (names ?? this.names.filter((n) => /loss/i.test(n))).map((n) => this.get(n));
+    const bySteps = chosen.some((m) => m.values.some((v) => v.step !== undefined));
+    const lines = chosen.map((m) => ({
+      label: m.unit.trim() === "" ? m.name : `${m.name} (${m.unit.trim()})`,
+      points: m.values.map((v) => [bySteps ? v.step ?? v.epoch : v.epoch, v.value] as const),
+    }));
+    return plotLines(lines, { xLabel: bySteps ? "step" : "epoch", ...options });
   }
 
   #known(name: string): { facts: MetricFacts; values: MetricValue[] } {

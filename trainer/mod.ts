@@ -38,8 +38,13 @@ export {
   type Metric,
   type MetricFacts,
   type MetricValue,
+  type RecordOptions,
   type RunHistory,
 } from "./history.ts";
+export { JsonlRunHistory, type JsonlRunHistoryOptions } from "./history/jsonl.ts";
+export { type Line, type LineOptions, plotLines } from "./history/plot.ts";
+export type { HistoryState, StoredMetric, StoredNumber, StoredValue } from "./history/state.ts";
+export { historyTable, type TableOptions } from "./history/table.ts";
 export { LossTracker } from "./loss_tracker.ts";
 export type {
   CreateScheduler,
