@@ -27,8 +27,8 @@ export interface EvalStepEnd {
 
 /** A batch about to be used. */
 export interface StepStart {
-  /** The batch, on the model's device. */
-  readonly batch: Batch;
+  /** The batch, on the model's device. In training a callback may put another one in its place, which the step then uses. */
+  batch: Batch;
   /** 0-based index of the batch within the epoch. */
   readonly step: number;
 }

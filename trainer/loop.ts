@@ -48,12 +48,14 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     using _scope = stepScope();
     const next = await batches.next();
     if (next === undefined) break;
-    const { batch, isFiller } = next;
+    const { isFiller } = next;
     const position = {
       isFirst: step % window === 0,
       isLast: (step + 1) % window === 0 || step + 1 === length,
     };
-    await t.emit("onTrainStepStart", { batch, step });
+    const start = { batch: next.batch, step };
+    await t.emit("onTrainStepStart", start);
+    const { batch } = start;
     const batchOutput = steps.train(batch, position, isFiller);
     if (position.isLast) {
       t.schedulerStep();
