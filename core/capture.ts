@@ -3,7 +3,7 @@ import { log } from "./debug.ts";
 import type { Backend, Buffer, Launch } from "./device.ts";
 import type { DType } from "./dtype.ts";
 import { setDrawRecorder } from "./draws.ts";
-import { realizeNodes, type Recorder, setRecorder } from "./realize.ts";
+import { checkDevice, realizeNodes, type Recorder, setRecorder } from "./realize.ts";
 import { shapeText } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { storageNode } from "./tensor/base.ts";
@@ -23,7 +23,7 @@ export interface Captured<A extends readonly Tensor[], R> {
 
 /** Records launches and owns the memory they use. */
 class Tape implements Recorder {
-  readonly launches: Launch[] = [];
+  launches: Launch[] = [];
   readonly refreshes: (() => void)[] = [];
   readonly foreign = new Set<Storage>();
   readonly made = new Set<Storage>();
@@ -31,6 +31,8 @@ class Tape implements Recorder {
   readonly backends = new Set<Backend>();
   readonly #buffers: { backend: Backend; buffer: Buffer }[] = [];
   readonly #free = new Map<string, Buffer[]>();
+  readonly #ran = new Set<Backend>();
+  #giveBack = () => {};
   reason: string | undefined;
 
   alloc(backend: Backend, dtype: DType, length: number): Buffer {
@@ -48,8 +50,17 @@ class Tape implements Recorder {
     if (list === undefined) this.#free.set(key, [buffer]);
     else list.push(buffer);
   }
-  record(launch: Launch): void {
+  record(launch: Launch, backend: Backend): void {
     this.launches.push(launch);
+    this.#ran.add(backend);
+  }
+  /** Lets the backend join the launches where it can. */
+  finish(): void {
+    const [backend] = this.#ran;
+    if (this.#ran.size !== 1 || backend.graph === undefined) return;
+    const { launches, dispose } = backend.graph(this.launches);
+    this.launches = launches;
+    this.#giveBack = dispose;
   }
   uses(storage: Storage): void {
     this.backends.add(storage.backend);
@@ -64,13 +75,14 @@ class Tape implements Recorder {
   }
   /** Gives back what the recording holds. */
   dispose(): void {
+    this.#giveBack();
     const held = new Set([...this.made].filter((s) => !s.freed).map((s) => s.buffer));
     for (const { backend, buffer } of this.#buffers) if (!held.has(buffer)) backend.free(buffer);
     for (const storage of this.made) {
       storage.pinned = false;
       storage.free();
     }
-    this.launches.length = 0;
+    this.launches = [];
   }
   /** Lets go of a recording that will not be replayed: results live on as ordinary tensors. */
   release(): void {
@@ -154,6 +166,7 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
       return { recording: undefined, result };
     }
     log(1, `captured a step of ${tape.launches.length} launches`);
+    tape.finish();
     return { recording: { tape, inputs, result }, result };
   };
 
@@ -169,7 +182,7 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
     for (const again of tape.refreshes) again();
     const { launches } = tape;
     for (let i = 0; i < launches.length; i++) launches[i]();
-    for (const backend of tape.backends) backend.synchronize();
+    for (const backend of tape.backends) checkDevice(backend);
     replays++;
     return result;
   };

@@ -175,6 +175,17 @@ export interface Backend {
   /** What is not a kernel. */
   readonly routines: Routines;
   /**
+   * Raises what is known to have gone wrong on the device; does not wait. Absent where launches are complete when they return:
+   * {@linkcode synchronize} does it.
+   * @throws {RangeError} When a kernel met an index out of range
+   */
+  check?(): void;
+  /**
+   * Turns launches that will be replayed many times, in order, into fewer that do the same; each has run once. Absent where there is nothing to
+   * gain.
+   */
+  graph?(launches: readonly Launch[]): { launches: Launch[]; dispose: () => void };
+  /**
    * Waits for everything launched and raises what went wrong on the device.
    * @throws {RangeError} When a kernel met an index out of range
    */

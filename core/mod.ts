@@ -8,7 +8,7 @@ export * from "./tensor/mod.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { type DType, type DTypeFacts, dtypes, type HostArray, isFloat, promote } from "./dtype.ts";
 export { capture, type Captured } from "./capture.ts";
-export { backendOf, defaultDevice, setDefaultDevice } from "./runtime.ts";
+export { backendOf, defaultDevice, deviceName, setDefaultDevice } from "./runtime.ts";
 export { clearPlans, counters, settings } from "./realize.ts";
 export type {
   Backend,

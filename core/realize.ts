@@ -28,7 +28,7 @@ export const counters: { plansMade: number; plansRun: number; kernels: number; r
 export interface Recorder {
   alloc(backend: Backend, dtype: DType, length: number): Buffer;
   free(backend: Backend, buffer: Buffer): void;
-  record(launch: Launch): void;
+  record(launch: Launch, backend: Backend): void;
   /** Storage that the recorded launches read or write and that somebody else owns. */
   uses(storage: Storage): void;
   /** Storage made while recording, which replays write again. */
@@ -49,6 +49,12 @@ export function setRecorder(next: Recorder | undefined): Recorder | undefined {
 /** Who records launches, if anybody. */
 export function activeRecorder(): Recorder | undefined {
   return recorder;
+}
+
+/** Raises what a device complains of; waits only where that costs nothing. */
+export function checkDevice(backend: Backend): void {
+  if (backend.check === undefined) backend.synchronize();
+  else backend.check();
 }
 
 const argKeys: { readonly [K in NodeKind]: (arg: NodeArgs[K]) => string } = {
@@ -212,7 +218,7 @@ function run(roots: readonly Node[]): void {
   };
   const go = (launch: Launch) => {
     launch();
-    recorder?.record(launch);
+    recorder?.record(launch, backend);
   };
   try {
     plan.steps.forEach((step, i) => {
@@ -223,7 +229,7 @@ function run(roots: readonly Node[]): void {
         const launch = backend.bind(entry.executables[i]!, step.extent, args);
         if (debug >= 2) logTimed(backend, step.kernel.name, launch);
         else launch();
-        recorder?.record(launch);
+        recorder?.record(launch, backend);
       } else {
         counters.routines++;
         const routine =
@@ -243,7 +249,7 @@ function run(roots: readonly Node[]): void {
     });
     for (const step of [...waiting.keys()]) finish(step);
     // Here an index out of range comes to light, before any result counts as computed.
-    if (recorder === undefined) backend.synchronize();
+    if (recorder === undefined) checkDevice(backend);
   } catch (error) {
     // Whatever this run allocated goes back; what it wrote in place cannot be undone.
     plan.slots.forEach((s, i) => {

@@ -2,7 +2,7 @@
 import { type DType, type HostArray, isFloat } from "../dtype.ts";
 import { constNode, type Node } from "../node.ts";
 import { defaultGenerator } from "../rng.ts";
-import { defaultDevice } from "../runtime.ts";
+import { deviceName } from "../runtime.ts";
 import { numel, type Shape, shapeText } from "../shape.ts";
 import { castNode, hostNode, wrap } from "./base.ts";
 import { ramp } from "./ramp.ts";
@@ -67,7 +67,7 @@ export function tensor(
   data: NestedData | HostArray,
   options: TensorOptions & { shape?: Shape } = {},
 ): Tensor {
-  const device = options.device ?? defaultDevice();
+  const device = deviceName(options.device);
   if (ArrayBuffer.isView(data)) {
     const own = arrayDtypes.find(([type]) => data instanceof type)?.[1];
     if (own === undefined) {
@@ -110,7 +110,7 @@ export function full(shape: Shape, value: number, options: TensorOptions = {}): 
     }
   }
   const dtype = options.dtype ?? "float32";
-  return finish(constNode(value, shape, dtype, options.device ?? defaultDevice()), options);
+  return finish(constNode(value, shape, dtype, deviceName(options.device)), options);
 }
 /** A tensor of zeros. */
 export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
@@ -157,7 +157,7 @@ export function arange(
   const count = Math.max(0, Math.ceil((to - from) / step));
   const whole = [from, to, step].every(Number.isInteger);
   const dtype = options.dtype ?? (whole ? "int64" : "float32");
-  const device = options.device ?? defaultDevice();
+  const device = deviceName(options.device);
   if (count === 0) return finish(constNode(0, [0], dtype, device), options);
   const counter = ramp(count, device);
   const middle = isFloat(dtype) ? counter.to(dtype) : counter;
@@ -171,7 +171,7 @@ function evenly(start: number, end: number, count: number, options: TensorOption
       `Cannot make ${count} evenly spaced numbers: the count is whole and not negative`,
     );
   }
-  const { dtype = "float32", device = defaultDevice() } = options;
+  const { dtype = "float32" } = options, device = deviceName(options.device);
   if (count <= 1) return full([count], start, { dtype, device });
   const step = (end - start) / (count - 1);
   const up = ramp(count, device), down = up.neg().add(count - 1);

@@ -1,6 +1,6 @@
 /** Functions of several tensors: joined, broadcast together, combined. */
 import { promote } from "../dtype.ts";
-import { defaultDevice } from "../runtime.ts";
+import { deviceName } from "../runtime.ts";
 import { broadcastShapes as broadcastTwo, normalizeDim, type Shape, shapeText } from "../shape.ts";
 import { castNode, type Numeric, wrap } from "./base.ts";
 import { assembleNode } from "./movement.ts";
@@ -236,7 +236,7 @@ function triangle(
       j.push(b);
     }
   }
-  const { dtype = "int64", device = defaultDevice() } = options;
+  const { dtype = "int64" } = options, device = deviceName(options.device);
   return hostIndex([...i, ...j], device, { shape: [2, i.length], dtype });
 }
 

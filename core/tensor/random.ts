@@ -3,7 +3,7 @@ import { type DType, isFloat } from "../dtype.ts";
 import { nextDraw } from "../draws.ts";
 import { constNode, makeNode, type Node } from "../node.ts";
 import { defaultGenerator, type Generator, seedWords } from "../rng.ts";
-import { defaultDevice } from "../runtime.ts";
+import { deviceName } from "../runtime.ts";
 import { numel, type Shape, shapeText } from "../shape.ts";
 import { castNode, wrap } from "./base.ts";
 import type { TensorOptions } from "./creation.ts";
@@ -29,7 +29,7 @@ function like(x: Tensor, options: RandomOptions): RandomOptions {
 
 /** 32 random bits for each element, as int32. */
 function bits(shape: Shape, options: RandomOptions): Tensor {
-  const device = options.device ?? defaultDevice(),
+  const device = deviceName(options.device),
     generator = options.generator ?? defaultGenerator;
   const count = numel(shape);
   if (count === 0) return wrap(constNode(0, shape, "int32", device));

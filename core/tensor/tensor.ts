@@ -3,7 +3,7 @@ import { codecs, type DType, dtypes, type HostArray, isFloat } from "../dtype.ts
 import { backward } from "../grad.ts";
 import { constNode, isGradEnabled, makeNode, type Node, setGradEnabled } from "../node.ts";
 import { activeRecorder, checkFresh, realizeNodes } from "../realize.ts";
-import { backendOf } from "../runtime.ts";
+import { backendOf, deviceName } from "../runtime.ts";
 import { scopeOwn } from "../scope.ts";
 import { numel, sameShape, shapeText } from "../shape.ts";
 import {
@@ -134,9 +134,10 @@ export class Tensor extends DecomposeTensor {
     if (target instanceof Tensor) return this.to(target.device, target.dtype);
     if (dtype !== undefined) return this.to(target).to(dtype);
     if (target in dtypes) return wrap(castNode(this.node, target as DType));
-    if (target === this.device) return this;
-    backendOf(target);
-    const home = this.device, copy = wrap(hostNode(this.data(), this.shape, this.dtype, target));
+    const there = deviceName(target), home = this.device;
+    if (there === home) return this;
+    backendOf(there);
+    const copy = wrap(hostNode(this.data(), this.shape, this.dtype, there));
     return copy.withGradient([this], (g) => [g.to(home)]);
   }
   /** Casts to bool: true where not zero. */

@@ -45,6 +45,9 @@ export interface Geometry {
   readonly shared?: number;
 }
 
+/** Flags of pinned host memory. */
+const hostFlags = { CU_MEMHOSTALLOC_DEVICEMAP: 2 } as const;
+
 const one = new Int32Array(1), long = new BigUint64Array(1);
 
 /** Opens the driver once a process. */
@@ -118,7 +121,7 @@ export class CudaRuntime {
   readonly programs: Programs;
   readonly #parameters = new ParameterBlock();
   #workspace = { pointer: 0, bytes: 0 };
-  #queried: (() => void) | undefined;
+  #index: { readonly pointer: number; readonly words: BigInt64Array<ArrayBuffer> } | undefined;
 
   /**
    * Opens a device.
@@ -215,9 +218,39 @@ export class CudaRuntime {
     return this.#parameters;
   }
 
-  /** Has `fn` called before each wait; the captured steps use it to refuse waits. */
-  onWait(fn: (() => void) | undefined): void {
-    this.#queried = fn;
+  /** Device address of three int64 in host memory, where kernels leave the first index out of range: a flag, the index, the size that it left. */
+  get indexError(): number {
+    return this.#indexWords().pointer;
+  }
+
+  #indexWords(): { readonly pointer: number; readonly words: BigInt64Array<ArrayBuffer> } {
+    if (this.#index === undefined) {
+      const { CU_MEMHOSTALLOC_DEVICEMAP } = hostFlags;
+      this.activate();
+      this.driver.cuMemHostAlloc(long, 64, CU_MEMHOSTALLOC_DEVICEMAP);
+      const host = long[0], memory = Deno.UnsafePointer.create(host)!;
+      const words = new BigInt64Array(
+        Deno.UnsafePointerView.getArrayBuffer(memory, 64) as ArrayBuffer,
+      );
+      words.fill(0n);
+      this.driver.cuMemHostGetDevicePointer(long, host, 0);
+      this.#index = { pointer: Number(long[0]), words };
+    }
+    return this.#index;
+  }
+
+  /**
+   * Raises what kernels have complained of so far, without waiting.
+   * @throws {RangeError} When one met an index out of range
+   */
+  checkIndices(): void {
+    const words = this.#index?.words;
+    if (words === undefined || words[0] === 0n) return;
+    // The kernel writes the flag first; once it has ended, the numbers are there too.
+    this.wait();
+    const [, index, size] = words;
+    words.fill(0n);
+    throw new RangeError(`Cannot index with ${index}: the dimension has size ${size}`);
   }
 
   /**
@@ -225,7 +258,6 @@ export class CudaRuntime {
    * @throws {CudaError} When something on the device went wrong since the last wait
    */
   wait(): void {
-    this.#queried?.();
     this.driver.cuStreamSynchronize(this.stream);
   }
 }

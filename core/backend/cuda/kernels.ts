@@ -1,0 +1,100 @@
+/** Printed kernels on a device: chosen by extent, compiled at the first launch, launched with bound buffers. */
+import type { Executable, Launch } from "../../device.ts";
+import type { Kernel } from "../../kernel.ts";
+import type { BackendStats } from "../../device.ts";
+import type { CudaBuffer } from "./memory.ts";
+import { type Printed, printKernel } from "./print.ts";
+import { scheduleFor, scheduleKey } from "./print_schedule.ts";
+import type { Program } from "./programs.ts";
+import type { CudaRuntime } from "./runtime.ts";
+
+/** A kernel and the texts that it has been printed as. */
+export interface CudaExecutable extends Executable {
+  /** By schedule. */
+  readonly printed: Map<string, { readonly printed: Printed; readonly program: Program }>;
+  /** By extent of the first dimension. */
+  readonly launches: Map<number, Prepared>;
+}
+
+/** Everything of a launch but its buffers. */
+interface Prepared {
+  readonly printed: Printed;
+  readonly program: Program;
+  readonly passes: readonly { name: string; grid: readonly [number, number]; block: number }[];
+  readonly scratchBytes: number;
+  readonly chunks: number;
+}
+
+/** A kernel that has not been printed yet. */
+export function executable(kernel: Kernel): CudaExecutable {
+  return { kernel, printed: new Map(), launches: new Map() };
+}
+
+/** Extents whose launches are remembered for one kernel. */
+const REMEMBERED = 64;
+
+function prepare(exe: CudaExecutable, extent: number, runtime: CudaRuntime): Prepared {
+  const known = exe.launches.get(extent);
+  if (known !== undefined) return known;
+  const { processors } = runtime.facts, { kernel } = exe;
+  const schedule = scheduleFor(kernel, extent, processors), key = scheduleKey(schedule);
+  let entry = exe.printed.get(key);
+  if (entry === undefined) {
+    const printed = printKernel(kernel, schedule);
+    entry = { printed, program: runtime.programs.program(printed.text, true) };
+    exe.printed.set(key, entry);
+  }
+  const { printed } = entry;
+  const prepared: Prepared = {
+    ...entry,
+    passes: printed.passes.map((p) => ({
+      name: p.name,
+      grid: p.gridSize(extent, processors),
+      block: p.blockSize,
+    })),
+    scratchBytes: printed.scratchBytes(extent, processors),
+    chunks: printed.chunks(extent, processors),
+  };
+  if (exe.launches.size >= REMEMBERED) exe.launches.clear();
+  exe.launches.set(extent, prepared);
+  return prepared;
+}
+
+/** Binds a kernel to its extent and buffers. */
+export function bindKernel(
+  exe: CudaExecutable,
+  extent: number,
+  buffers: readonly CudaBuffer[],
+  { runtime, stats }: { readonly runtime: CudaRuntime; readonly stats: BackendStats },
+): Launch {
+  const { kernel } = exe;
+  if (buffers.length !== kernel.buffers.length) {
+    throw new TypeError(
+      `Cannot run ${kernel.name}: want ${kernel.buffers.length} buffers, got ${buffers.length}`,
+    );
+  }
+  const { printed, program, passes, scratchBytes, chunks } = prepare(exe, extent, runtime);
+  const values = printed.arguments.map((a) =>
+    a.kind === "extent"
+      ? extent
+      : a.kind === "buffer"
+      ? buffers[a.buffer].pointer
+      : a.kind === "error"
+      ? runtime.indexError
+      : a.kind === "scratch"
+      ? runtime.workspace(scratchBytes)
+      : chunks
+  );
+  const going = passes.filter((p) => p.grid[0] * p.grid[1] > 0);
+  const { driver, stream, parameters } = runtime, { address } = parameters;
+  const functions: bigint[] = [];
+  return () => {
+    stats.kernels++;
+    for (let i = 0; i < values.length; i++) parameters.pointer(i, values[i]);
+    for (let i = 0; i < going.length; i++) {
+      const { name, grid, block } = going[i];
+      const fn = functions[i] ??= program.function(name);
+      driver.cuLaunchKernel(fn, grid[0], grid[1], 1, block, 1, 1, 0, stream, address, 0n);
+    }
+  };
+}

@@ -1,0 +1,173 @@
+/** The CUDA backend: kernels printed for NVRTC, products by cuBLASLt, captured steps as graphs. Opened on first use; importing it needs nothing. */
+import { createMatmul, createRoutines } from "./routines.ts";
+import type {
+  Backend,
+  BackendStats,
+  Buffer,
+  Executable,
+  Launch,
+  RoutineLaunch,
+  Routines,
+} from "../../device.ts";
+import { type DType, dtypes, type HostArray } from "../../dtype.ts";
+import { env } from "../../env.ts";
+import type { Kernel } from "../../kernel.ts";
+import { newStats } from "../stats.ts";
+import { makeGraphs } from "./graphs.ts";
+import { bindKernel, type CudaExecutable, executable } from "./kernels.ts";
+import { type CudaBuffer, CudaMemory } from "./memory.ts";
+import { CudaRuntime } from "./runtime.ts";
+import { Transfer } from "./transfer.ts";
+
+export { CudaRuntime } from "./runtime.ts";
+export type { DeviceFacts, Geometry, KernelArgument } from "./runtime.ts";
+
+/**
+ * One NVIDIA GPU. Work is launched and not waited for: an index out of range comes to light at the next wait (a read, `synchronize`), as it does in every
+ * library for these devices. `PTA_CUDA_SYNC=1` waits after every plan, which names the guilty one.
+ */
+export class CudaBackend implements Backend {
+  /** Name of the device, such as `cuda:0`. */
+  readonly name: string;
+  /** Counters. */
+  readonly stats: BackendStats = newStats();
+  /** Context, stream and compiler. */
+  readonly runtime: CudaRuntime;
+  /** Allocator. */
+  readonly memory: CudaMemory;
+  /** Routines; see `Routines` in `core/device.ts`. */
+  readonly routines: Routines;
+  readonly #transfer: Transfer;
+  readonly #hostLaunches: WeakSet<Launch> = new WeakSet();
+  readonly #waits: boolean = env("PTA_CUDA_SYNC") === "1";
+
+  /**
+   * Opens a device.
+   *
+   * @param ordinal Place among the devices that the process sees; that of the local rank when absent
+   * @throws {Error} When a library is missing; lists each place that was tried
+   * @throws {RangeError} When there is no such device
+   */
+  constructor(ordinal?: number) {
+    this.runtime = new CudaRuntime(ordinal);
+    this.name = `cuda:${this.runtime.facts.ordinal}`;
+    this.memory = new CudaMemory(this.runtime, this.stats);
+    this.#transfer = new Transfer(this.runtime);
+    this.routines = this.#counted(createRoutines({
+      runtime: this.runtime,
+      transfer: this.#transfer,
+      matmul: createMatmul(this.runtime),
+      host: (launch) => {
+        this.#hostLaunches.add(launch);
+        return launch;
+      },
+    }));
+  }
+
+  /** See {@linkcode Backend.alloc}. */
+  alloc(dtype: DType, length: number): Buffer {
+    return this.memory.alloc(dtype, length);
+  }
+
+  /** See {@linkcode Backend.free}. */
+  free(buffer: Buffer): void {
+    this.memory.free(buffer as CudaBuffer);
+  }
+
+  /**
+   * See {@linkcode Backend.write}. Returns before the data has arrived; the array may change at once.
+   * @throws {TypeError} When the array is not of the buffer's dtype
+   * @throws {RangeError} When it does not fit
+   */
+  write(buffer: Buffer, data: HostArray, offset = 0): void {
+    const { array, bytes } = dtypes[buffer.dtype], wanted = array(0).constructor;
+    if (data.constructor !== wanted) {
+      throw new TypeError(`Cannot write ${data.constructor.name} to a ${buffer.dtype} buffer`);
+    }
+    checkSpan(buffer, offset, data.length);
+    const from = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.#transfer.upload(pointerOf(buffer) + offset * bytes, from);
+  }
+
+  /** Copies all of `from` over the front of `to`, in stream order. */
+  copy(from: Buffer, to: Buffer): void {
+    const { driver, stream } = this.runtime, bytes = from.length * dtypes[from.dtype].bytes;
+    if (bytes > 0) driver.cuMemcpyDtoDAsync(pointerOf(to), pointerOf(from), bytes, stream);
+  }
+
+  /**
+   * See {@linkcode Backend.read}.
+   * @throws {RangeError} When the span leaves the buffer, or a kernel met an index out of range
+   */
+  read(buffer: Buffer, offset: number, length: number): HostArray {
+    checkSpan(buffer, offset, length);
+    const { array, bytes } = dtypes[buffer.dtype], out = array(length);
+    const into = new Uint8Array(out.buffer as ArrayBuffer, 0, length * bytes);
+    this.#transfer.download(pointerOf(buffer) + offset * bytes, into);
+    this.runtime.checkIndices();
+    return out;
+  }
+
+  /** See {@linkcode Backend.compile}; the text is made for each extent when it is bound, and compiled at its first launch. */
+  compile(kernel: Kernel): Executable {
+    this.stats.compiled++;
+    return executable(kernel);
+  }
+
+  /** See {@linkcode Backend.bind}. */
+  bind(exe: Executable, extent: number, buffers: readonly Buffer[]): Launch {
+    return bindKernel(exe as CudaExecutable, extent, buffers as CudaBuffer[], this);
+  }
+
+  /** See {@linkcode Backend.graph}. */
+  graph(launches: readonly Launch[]): { launches: Launch[]; dispose: () => void } {
+    return makeGraphs(this.runtime, launches, (launch) => this.#hostLaunches.has(launch));
+  }
+
+  /** See {@linkcode Backend.check}. */
+  check(): void {
+    if (this.#waits) this.runtime.wait();
+    this.runtime.checkIndices();
+  }
+
+  /**
+   * See {@linkcode Backend.synchronize}.
+   * @throws {RangeError} When a kernel met an index out of range since the last call
+   */
+  synchronize(): void {
+    this.runtime.wait();
+    this.runtime.checkIndices();
+  }
+
+  #counted(routines: Routines): Routines {
+    const { stats } = this, hosts = this.#hostLaunches;
+    const counted = ({ start, wait }: RoutineLaunch): RoutineLaunch => {
+      const run = () => {
+        stats.routines++;
+        start();
+      };
+      if (hosts.has(start)) hosts.add(run);
+      return { start: run, wait };
+    };
+    return Object.fromEntries(
+      Object.entries(routines).map(([name, routine]) => [
+        name,
+        (call: never, buffers: never) =>
+          counted((routine as (c: never, b: never) => RoutineLaunch)(call, buffers)),
+      ]),
+    ) as Routines;
+  }
+}
+
+const pointerOf = (buffer: Buffer): number => {
+  const { block, pointer } = buffer as CudaBuffer;
+  if (block === undefined) throw new ReferenceError("Cannot use a buffer that has been freed");
+  return pointer;
+};
+
+function checkSpan(buffer: Buffer, offset: number, length: number): void {
+  if (offset >= 0 && length >= 0 && offset + length <= buffer.length) return;
+  throw new RangeError(
+    `Cannot access elements ${offset} to ${offset + length} of a buffer of ${buffer.length}`,
+  );
+}

@@ -1,0 +1,78 @@
+/** The named routines of a device: vendor libraries, hand-written kernels, and the host for what is not worth a kernel. */
+import { tryOr } from "./vendor.ts";
+import type { Launch, Operand, RoutineCall, RoutineLaunch, Routines } from "../../device.ts";
+import { dtypes } from "../../dtype.ts";
+import { allReduce } from "../collective.ts";
+import type { CommArray } from "../../dist/collective.ts";
+import { plainTable } from "../plain/mod.ts";
+import { CublasProducts } from "./cublas_matmul.ts";
+import type { CudaBuffer } from "./memory.ts";
+import type { CudaRuntime } from "./runtime.ts";
+import type { Transfer } from "./transfer.ts";
+
+/** What the routines work with. */
+export interface RoutineContext {
+  /** The device. */
+  readonly runtime: CudaRuntime;
+  /** Copies to and from the host. */
+  readonly transfer: Transfer;
+  /** Matrix products. */
+  readonly matmul: Routines["matmul"];
+  /** Marks a launch that needs the host, so that no graph takes it. */
+  readonly host: (launch: Launch) => Launch;
+}
+
+/** The table of routines. */
+export function createRoutines({ transfer, matmul, host }: RoutineContext): Routines {
+  // Factorisations and the like: computed by plain loops on the host.
+  const plain = plainTable((_name, run) => (call, buffers): RoutineLaunch => ({
+    start: host(() => {
+      const operands = call.operands.map((o, i) => ({
+        ...o,
+        data: download(transfer, o, buffers[i] as CudaBuffer) as unknown as Float64Array,
+      }));
+      run(call.params, operands);
+      const last = operands.length - 1;
+      upload(transfer, operands[last].data, buffers[last] as CudaBuffer);
+    }),
+  }));
+  return {
+    ...plain,
+    matmul,
+    allReduce: (call, buffers): RoutineLaunch => {
+      const buffer = buffers[0] as CudaBuffer;
+      const { start, wait } = allReduce(call, {
+        read: () => download(transfer, call.operands[0], buffer) as CommArray,
+        write: (data) => upload(transfer, data, buffer),
+      });
+      return { start: host(start), wait: wait && host(wait) };
+    },
+  };
+}
+
+/** Products by cuBLASLt where it can, else by kernels of our own. `PTA_CUBLAS=off` leaves it out. */
+export function createMatmul(runtime: CudaRuntime): Routines["matmul"] {
+  let products: CublasProducts | undefined | "unopened" = "unopened";
+  return (call, buffers): RoutineLaunch => {
+    if (products === "unopened") {
+      products = tryOr("PTA_CUBLAS", () => new CublasProducts(runtime));
+    }
+    const start = products?.bind(call as RoutineCall<"matmul">, buffers as CudaBuffer[]);
+    if (start === undefined) throw new Error("TODO plain matmul");
+    return { start };
+  };
+}
+
+function download(transfer: Transfer, o: Operand, buffer: CudaBuffer): ArrayBufferView {
+  const out = dtypes[o.dtype].array(buffer.length);
+  transfer.download(
+    buffer.pointer,
+    new Uint8Array(out.buffer as ArrayBuffer, 0, buffer.length * dtypes[o.dtype].bytes),
+  );
+  return out;
+}
+
+function upload(transfer: Transfer, data: unknown, buffer: CudaBuffer): void {
+  const { buffer: memory, byteOffset, byteLength } = data as Uint8Array;
+  transfer.upload(buffer.pointer, new Uint8Array(memory, byteOffset, byteLength));
+}
