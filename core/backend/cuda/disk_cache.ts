@@ -1,5 +1,4 @@
 /** Compiled programs on disk: each image once, found by the hash of any text that is in it. */
-import { createHash } from "node:crypto";
 import { env } from "../../env.ts";
 import { log } from "../../debug.ts";
 
@@ -12,6 +11,10 @@ function cacheFolder(): string | undefined {
   if (Deno.build.os === "windows") return env("LOCALAPPDATA") && `${env("LOCALAPPDATA")}/pta`;
   return env("HOME") && `${env("HOME")}/.cache/pta`;
 }
+
+// Loaded here rather than at import: it takes as long as the rest of the library together.
+const sha256 = (data: string | Uint8Array): string =>
+  process.getBuiltinModule("node:crypto").createHash("sha256").update(data).digest("hex");
 
 const granted = (name: "read" | "write", path: string) =>
   Deno.permissions.querySync({ name, path }).state === "granted";
@@ -31,7 +34,7 @@ export class DiskCache {
 
   /** Hash of a text. */
   key(text: string): string {
-    return createHash("sha256").update(text).digest("hex").slice(0, 40);
+    return sha256(text).slice(0, 40);
   }
 
   /** Name of the image that a text is in. */
@@ -58,7 +61,7 @@ export class DiskCache {
     if (this.#folder === undefined) return;
     try {
       Deno.mkdirSync(this.#folder, { recursive: true });
-      const home = createHash("sha256").update(image).digest("hex").slice(0, 40);
+      const home = sha256(image).slice(0, 40);
       this.#write(`${home}.bin`, image);
       const name = new TextEncoder().encode(home);
       for (const key of keys) this.#write(`${key}.in`, name);
