@@ -9,6 +9,7 @@ import { LocalComm } from "./local.ts";
 import { commTimeout, readRank } from "./rank.ts";
 import { TcpComm } from "./tcp.ts";
 
+export { commTimeout };
 export type { CommArray, ReduceOp };
 
 /** A started operation. */

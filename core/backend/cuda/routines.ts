@@ -7,6 +7,7 @@ import type { CommArray } from "../../dist/collective.ts";
 import { plainTable } from "../plain/mod.ts";
 import { CublasProducts } from "./cublas_matmul.ts";
 import type { CudaBuffer } from "./memory.ts";
+import { ncclGroup } from "./nccl.ts";
 import type { CudaRuntime } from "./runtime.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -23,7 +24,7 @@ export interface RoutineContext {
 }
 
 /** The table of routines. */
-export function createRoutines({ transfer, matmul, host }: RoutineContext): Routines {
+export function createRoutines({ runtime, transfer, matmul, host }: RoutineContext): Routines {
   // Factorisations and the like: computed by plain loops on the host.
   const plain = plainTable((_name, run) => (call, buffers): RoutineLaunch => ({
     start: host(() => {
@@ -41,6 +42,8 @@ export function createRoutines({ transfer, matmul, host }: RoutineContext): Rout
     matmul,
     allReduce: (call, buffers): RoutineLaunch => {
       const buffer = buffers[0] as CudaBuffer;
+      const onDevice = ncclGroup(runtime, call.params.group)?.allReduce(call, buffer);
+      if (onDevice !== undefined) return onDevice;
       const { start, wait } = allReduce(call, {
         read: () => download(transfer, call.operands[0], buffer) as CommArray,
         write: (data) => upload(transfer, data, buffer),

@@ -48,6 +48,12 @@ export interface Geometry {
 /** Flags of pinned host memory. */
 const hostFlags = { CU_MEMHOSTALLOC_DEVICEMAP: 2 } as const;
 
+/** What a stream answers that has work left. */
+const NOT_READY = 600;
+/** Questions to the stream before the host begins to sleep between them. */
+const SPINS = 2000;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
 const one = new Int32Array(1), long = new BigUint64Array(1);
 
 /** Opens the driver once a process. */
@@ -121,6 +127,7 @@ export class CudaRuntime {
   readonly programs: Programs;
   readonly #parameters = new ParameterBlock();
   #workspace = { pointer: 0, bytes: 0 };
+  #watch: (() => void) | undefined;
   #index: { readonly pointer: number; readonly words: BigInt64Array<ArrayBuffer> } | undefined;
 
   /**
@@ -253,12 +260,26 @@ export class CudaRuntime {
     throw new RangeError(`Cannot index with ${index}: the dimension has size ${size}`);
   }
 
+  /** Has `check` called while the host waits: it raises what has gone wrong beside the computing stream. */
+  onWait(check: () => void): void {
+    this.#watch = check;
+  }
+
   /**
    * Waits for everything on the computing stream.
    * @throws {CudaError} When something on the device went wrong since the last wait
    */
   wait(): void {
-    this.driver.cuStreamSynchronize(this.stream);
+    const { driver, stream } = this, watch = this.#watch;
+    if (watch !== undefined) {
+      // A collective that waits for a rank that is gone would hold the stream for ever.
+      for (let polls = 0; driver.cuStreamQuery(stream) === NOT_READY; polls++) {
+        if (polls < SPINS) continue;
+        watch();
+        Atomics.wait(sleeper, 0, 0, 0.2);
+      }
+    }
+    driver.cuStreamSynchronize(stream);
   }
 }
 
