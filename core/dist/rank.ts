@@ -20,7 +20,32 @@ export const RankEnv = {
   device: "PTA_DEVICE",
   turbo: "PTA_TURBO",
   threads: "PTA_THREADS",
+  /** Folder of this launch in which each rank leaves its {@linkcode RankStatus}. */
+  reportDir: "PTA_REPORT_DIR",
+  /** How often the launcher has restarted the group; 0 at first. */
+  restartCount: "PTA_RESTART_COUNT",
+  /** `latest` after a restart: go on from the last training state. */
+  resume: "PTA_RESUME",
+  /** `no`, `fp16` or `bf16`. */
+  mixedPrecision: "PTA_MIXED_PRECISION",
 } as const;
+
+/**
+ * What a rank writes to `rank_<rank>.json` in the folder `PTA_REPORT_DIR` about once a second (to a file beside it, then
+ * renamed), so that the launcher sees whether it lives and can say what it was doing.
+ */
+export interface RankStatus {
+  /** Time of this heartbeat, in milliseconds since 1970. */
+  readonly time: number;
+  /** `starting`: meets the others; `running`: computes; `waiting`: blocked in a collective. */
+  readonly state: "starting" | "running" | "waiting" | "failed" | "closed";
+  /** The collective under way, or the last one, for people: `allReduce of 1000 float32, #12, at train.ts:10:5`. */
+  readonly collective?: string;
+  /** Since when it is in this state, in milliseconds since 1970. */
+  readonly since?: number;
+  /** Why it failed. */
+  readonly error?: string;
+}
 
 /** Who this process is among all ranks, and where they meet. */
 export interface Rank {
