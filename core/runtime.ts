@@ -38,7 +38,9 @@ export function backendOf(device: string): Backend {
     if (make === undefined) {
       throw new RangeError(
         `Cannot use device "${device}": the devices here are ${
-          [...makers.keys()].filter((name) => !/:[1-9]/.test(name)).join(", ")
+          [...makers.keys()].filter((name) => !name.includes(":")).concat(...aliases.keys()).join(
+            ", ",
+          )
         }`,
       );
     }

@@ -2,8 +2,9 @@
 import "@pta/core/backend";
 import { backendOf, clearPlans, setDefaultDevice, settings, stepScope } from "@pta/core";
 
-/** Devices that compute; `null` only counts. */
-export const devices = ["ref", "cpu"] as const;
+/** Devices that compute; `null` only counts. `PTA_TEST_DEVICES=cuda` runs the same tests on a GPU, or on its emulator. */
+export const devices: readonly string[] = Deno.env.get("PTA_TEST_DEVICES")?.split(",") ??
+  ["ref", "cpu"];
 
 /** Why a device cannot be used here, or undefined when it can. */
 export function missing(device: string): string | undefined {

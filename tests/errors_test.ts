@@ -384,17 +384,17 @@ const rows: Readonly<Record<string, readonly Row[]>> = {
     [
       () => setDefaultDevice("gpu"),
       RangeError,
-      'Cannot use device "gpu": the devices here are cpu, ref, null',
+      'Cannot use device "gpu": the devices here are cpu, ref, null, cuda',
     ],
     [
       () => tensor([1], { device: "gpu" }),
       RangeError,
-      'Cannot use device "gpu": the devices here are cpu, ref, null',
+      'Cannot use device "gpu": the devices here are cpu, ref, null, cuda',
     ],
     [
       () => v().to("gpu"),
       RangeError,
-      'Cannot use device "gpu": the devices here are cpu, ref, null',
+      'Cannot use device "gpu": the devices here are cpu, ref, null, cuda',
     ],
     [
       () => capture((x: Tensor) => x)(3 as never),
