@@ -13,6 +13,18 @@ export {
   type EarlyStoppingOptions,
   type WatchOptions,
 } from "./callbacks/early_stopping.ts";
+export { AveragedWeights } from "./callbacks/averaged_weights.ts";
+export {
+  gradientStatistics,
+  type GradientStatisticsOptions,
+} from "./callbacks/gradient_statistics.ts";
+export {
+  learningRateMonitor,
+  type LearningRateMonitorOptions,
+} from "./callbacks/learning_rate_monitor.ts";
+export { memoryMonitor, type MemoryMonitorOptions } from "./callbacks/memory_monitor.ts";
+export { throughput, type ThroughputOptions } from "./callbacks/throughput.ts";
+export { timeBudget, type TimeBudgetOptions } from "./callbacks/time_budget.ts";
 export { logMetrics, type LogMetricsOptions } from "./callbacks/log_metrics.ts";
 export { printProgress } from "./callbacks/print_progress.ts";
 export { progressBar, type ProgressBarOptions } from "./callbacks/progress_bar.ts";
