@@ -4,6 +4,7 @@ import type { Backend, Buffer, Executable, Launch, RoutineLaunch } from "./devic
 import type { DType } from "./dtype.ts";
 import { env } from "./env.ts";
 import { type Node, type NodeArgs, type NodeKind, setGradEnabled } from "./node.ts";
+import { explainIndexError } from "./origin.ts";
 import { backendOf } from "./runtime.ts";
 import type { Plan } from "./schedule/plan.ts";
 import type { Graph } from "./schedule/order.ts";
@@ -256,7 +257,7 @@ function run(roots: readonly Node[]): void {
       const b = buffers[i];
       if (s.kind === "temp" && b !== undefined && recorder === undefined) backend.free(b);
     });
-    throw error;
+    throw explainIndexError(error, graph.order);
   }
   for (const leaf of plan.written) graph.leaves[leaf].version++;
   settleAssigns(graph);

@@ -320,6 +320,18 @@ const calling: Record<string, Calling> = {
     "3",
   ],
   "Embedding, floats": [() => new nn.Embedding(10, 4), [ones([2])], "float32", "int"],
+  "Embedding, out of range": [
+    () => new nn.Embedding(10, 4),
+    [indices(3, 10)],
+    "index holds 10",
+    "0 to 9",
+  ],
+  "EmbeddingBag, out of range": [
+    () => new nn.EmbeddingBag(10, 4),
+    [indices(-1, 3).reshape(1, 2)],
+    "index holds -1",
+    "0 to 9",
+  ],
   "EmbeddingBag, no offsets": [() => new nn.EmbeddingBag(10, 4), [indices(1, 2)], "offsets"],
   "RNN": [() => new nn.RNN(3, 4), [ones([5, 2, 6])], "[5, 2, 6]", "3"],
   "LSTM, rank": [() => new nn.LSTM(3, 4), [ones([3])], "[3]", "3"],

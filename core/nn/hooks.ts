@@ -1,5 +1,6 @@
 /** What surrounds every `forward`: hooks, and errors that say in which module of the model they arose. */
 import { Tensor } from "../tensor/mod.ts";
+import { setPlace } from "../origin.ts";
 import type { Module } from "./module.ts";
 
 /** Takes a hook away again. */
@@ -45,13 +46,25 @@ const running: Module[] = [];
 /** Where an error on its way out arose. */
 const origins = new WeakMap<Error, Module>();
 
+/** Where in `root` a module is, as the beginning of a message; nothing for the root itself. */
+function placeOf(module: Module | undefined, root: Module | undefined): string {
+  const found = root?.namedModules().find(([, m]) => m === module);
+  return found === undefined || found[0] === ""
+    ? ""
+    : `In ${found[0]} (${found[1].constructor.name}): `;
+}
+
+setPlace(() => {
+  const module = running.at(-1), root = running[0];
+  return () => placeOf(module, root);
+});
+
 /** Says in the message of an error where in `root` it arose. */
 function locate(error: Error, root: Module): void {
-  const origin = origins.get(error);
-  const found = root.namedModules().find(([, m]) => m === origin);
-  if (found === undefined || found[0] === "") return;
-  const before = error.message, [path, module] = found;
-  error.message = `In ${path} (${module.constructor.name}): ${before}`;
+  const where = placeOf(origins.get(error), root);
+  if (where === "") return;
+  const before = error.message;
+  error.message = where + before;
   error.stack = error.stack?.replace(before, error.message);
 }
 

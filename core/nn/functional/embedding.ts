@@ -1,5 +1,6 @@
 /** Table lookup and its opposite. */
 import { codecs, isFloat } from "../../dtype.ts";
+import { explainLookup } from "../../origin.ts";
 import { noGrad, ones, type Tensor, where, zeros } from "../../tensor/mod.ts";
 import { pNorm } from "../../tensor/p_norm.ts";
 
@@ -38,6 +39,11 @@ export function lookUp(index: Tensor, weight: Tensor, options: LookupOptions): T
   const flat = index.reshape([index.numel]);
   if (maxNorm !== undefined) limitRows(flat, weight, maxNorm, normType);
   const rows = weight.indexSelect(0, flat);
+  explainLookup(
+    rows.node,
+    weight.shape[0],
+    (i, n) => `Cannot look up an embedding: index holds ${i}, wanted 0 to ${n - 1}`,
+  );
   const out = scaleGradByFreq
     ? rows.detach().withGradient([rows], (g) => {
       const counts = occurrences(flat, weight);
