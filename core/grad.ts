@@ -1,4 +1,5 @@
 /** Reverse-mode differentiation: one walk over the graph, rules from the table. */
+import { setAutocastContext } from "./amp/state.ts";
 import { gradientParents, nodeRules } from "./grad_rules.ts";
 import { constNode, type Node, setGradEnabled } from "./node.ts";
 import { onRealize } from "./realize.ts";
@@ -86,6 +87,8 @@ function walk(
   createGraph: boolean,
 ): Map<Node, Node> {
   const before = setGradEnabled(createGraph);
+  // Gradients have the types of the forward pass, also where backward() is called inside a region.
+  const region = setAutocastContext(undefined);
   try {
     const contributions = new Map<Node, Node[]>();
     const give = (node: Node, g: Node) => {
@@ -110,6 +113,7 @@ function walk(
     }
     return gradients;
   } finally {
+    setAutocastContext(region);
     setGradEnabled(before);
   }
 }

@@ -42,6 +42,9 @@ export { type LowRankOptions, pcaLowrank, svdLowrank } from "./linalg/low_rank.t
 export type { LuFactors } from "./linalg/mod.ts";
 /** Modules, losses and their functions. */
 export * as nn from "./nn/mod.ts";
+/** Mixed precision: regions of low precision, and loss scaling. */
+export * as amp from "./amp/mod.ts";
+export { autocast, autocastPolicy } from "./amp/mod.ts";
 /** Optimizers. */
 export * as optim from "./optim/mod.ts";
 /** Datasets, samplers and loaders. */

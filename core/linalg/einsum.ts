@@ -1,4 +1,5 @@
 /** Sums of products in Einstein's notation. */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import { shapeText } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -139,6 +140,7 @@ function contract(a: Term, b: Term, needed: ReadonlySet<string>): Term {
  * @throws {TypeError} When it does not fit the operands
  */
 export function einsum(equation: string, ...tensors: readonly Tensor[]): Tensor {
+  if (isAutocasting()) return underPolicy("einsum", einsum, arguments);
   if (tensors.length === 0) {
     throw new TypeError(`Cannot apply the equation "${equation}": it has no operands`);
   }

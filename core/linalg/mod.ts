@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 export { cholesky, choleskyEx, solveTriangular } from "./cholesky.ts";
@@ -53,5 +54,6 @@ export function vectorNorm(
   ord = 2,
   options: { dim?: number | readonly number[]; keepdim?: boolean } = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("vectorNorm", vectorNorm, arguments);
   return a.vectorNorm(ord, options.dim, { keepdim: options.keepdim });
 }

@@ -1,4 +1,5 @@
 /** Chains of matrix products, powers of a vector. */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import { shapeText } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { wrap } from "../tensor/base.ts";
@@ -12,6 +13,7 @@ import { constant } from "./support.ts";
  * @throws {TypeError} When there are fewer, or sizes do not fit
  */
 export function multiDot(matrices: readonly Tensor[]): Tensor {
+  if (isAutocasting()) return underPolicy("multiDot", multiDot, arguments);
   const count = matrices.length;
   if (count < 2) throw new TypeError(`Cannot multiply ${count} matrices: at least 2 are needed`);
   const row = matrices[0].ndim === 1, column = matrices[count - 1].ndim === 1;

@@ -1,4 +1,5 @@
 /** Norms and condition numbers of matrices. */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import { normalizeDim, shapeText } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { inv } from "./solve.ts";
@@ -15,6 +16,7 @@ export function matrixNorm(
   dims: readonly number[] = [-2, -1],
   keepdim = false,
 ): Tensor {
+  if (isAutocasting()) return underPolicy("matrixNorm", matrixNorm, arguments);
   matrixSizes(a, "take the matrix norm of");
   const [r, c] = dims.map((d) => normalizeDim(d, a.ndim, "take the norm over"));
   if (dims.length !== 2 || r === c) {

@@ -1,4 +1,5 @@
 /** Sums of products over chosen dimensions. */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import { normalizeDim, shapeText } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -12,6 +13,7 @@ export type ContractedDims = number | readonly [readonly number[], readonly numb
  * @throws {TypeError} When paired sizes differ, or the lists are not equally long
  */
 export function tensordot(a: Tensor, b: Tensor, dims: ContractedDims = 2): Tensor {
+  if (isAutocasting()) return underPolicy("tensordot", tensordot, arguments);
   const lists = typeof dims === "number"
     ? [0, 1].map((which) =>
       Array.from({ length: dims }, (_, i) => which === 0 ? a.ndim - dims + i : i)

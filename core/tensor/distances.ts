@@ -1,4 +1,5 @@
 /** Distances between all pairs of points. */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import { broadcastShapes, shapeText } from "../shape.ts";
 import { pNorm } from "./p_norm.ts";
 import type { Tensor } from "./tensor.ts";
@@ -14,6 +15,7 @@ import type { Tensor } from "./tensor.ts";
  * @throws {RangeError} When `p` is negative
  */
 export function cdist(a: Tensor, b: Tensor, p = 2): Tensor {
+  if (isAutocasting()) return underPolicy("cdist", cdist, arguments);
   const size = a.shape[a.ndim - 1];
   if (a.ndim < 2 || b.ndim < 2 || size !== b.shape[b.ndim - 1]) {
     throw new TypeError(

@@ -1,4 +1,5 @@
 /** Functions of several tensors: joined, broadcast together, combined. */
+import { isAutocasting, underPolicy } from "../amp/cast.ts";
 import { promote } from "../dtype.ts";
 import { deviceName } from "../runtime.ts";
 import { broadcastShapes as broadcastTwo, normalizeDim, type Shape, shapeText } from "../shape.ts";
@@ -12,6 +13,7 @@ import type { Tensor } from "./tensor.ts";
  * @throws {TypeError} When there is none or sizes differ elsewhere
  */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
+  if (isAutocasting()) return underPolicy("cat", cat, arguments);
   if (tensors.length === 0) throw new TypeError("Cannot concatenate an empty list");
   const nothing = (t: Tensor) => t.ndim === 1 && t.shape[0] === 0;
   const some = tensors.filter((t) => !nothing(t)), list = some.length === 0 ? [tensors[0]] : some;

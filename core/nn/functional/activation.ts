@@ -1,4 +1,5 @@
 /** Smooth activations as functions. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { type DType, isFloat } from "../../dtype.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
@@ -24,6 +25,7 @@ export function sigmoid(x: Tensor): Tensor {
 
 /** `log(sigmoid(x))`, elementwise, without overflow. */
 export function logsigmoid(x: Tensor): Tensor {
+  if (isAutocasting()) return underPolicy("logsigmoid", logsigmoid, arguments);
   checkFloat("take the log-sigmoid of", x);
   const z = x.abs().neg().exp();
   // The slope is sigmoid(-x), by whichever form has no overflow.
@@ -43,6 +45,7 @@ export function softplus(
 
 /** `x * tanh(softplus(x))`, elementwise (Misra, arXiv:1908.08681). */
 export function mish(x: Tensor): Tensor {
+  if (isAutocasting()) return underPolicy("mish", mish, arguments);
   return x.mul(x.softplus().tanh());
 }
 

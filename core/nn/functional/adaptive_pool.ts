@@ -1,4 +1,5 @@
 /** Pooling to a given size, and the way back from max pooling. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { arange, type Tensor, zeros } from "../../tensor/mod.ts";
 import type { Sizes } from "./convolution.ts";
 import { sizesOf } from "./convolution.ts";
@@ -146,6 +147,7 @@ function maxUnpool(
  * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveAvgPool1d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
+  if (isAutocasting()) return underPolicy("adaptiveAvgPool1d", adaptiveAvgPool1d, arguments);
   return adaptiveAvg("adaptiveAvgPool1d", 1, x, outputSize);
 }
 
@@ -186,6 +188,7 @@ export function maxUnpool1d(
  * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
+  if (isAutocasting()) return underPolicy("adaptiveAvgPool2d", adaptiveAvgPool2d, arguments);
   return adaptiveAvg("adaptiveAvgPool2d", 2, x, outputSize);
 }
 
@@ -226,6 +229,7 @@ export function maxUnpool2d(
  * @throws {RangeError} When a size is not a whole number
  */
 export function adaptiveAvgPool3d(x: Tensor, outputSize: AdaptiveSizes): Tensor {
+  if (isAutocasting()) return underPolicy("adaptiveAvgPool3d", adaptiveAvgPool3d, arguments);
   return adaptiveAvg("adaptiveAvgPool3d", 3, x, outputSize);
 }
 

@@ -1,4 +1,5 @@
 /** Attention. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { arange, type Tensor, where } from "../../tensor/mod.ts";
 import { dropout } from "./dropout.ts";
 
@@ -35,6 +36,9 @@ export function scaledDotProductAttention(
   value: Tensor,
   options: AttentionOptions = {},
 ): Tensor {
+  if (isAutocasting()) {
+    return underPolicy("scaledDotProductAttention", scaledDotProductAttention, arguments);
+  }
   const { attnMask, isCausal = false, dropoutP = 0, enableGqa = false } = options;
   checkShapes(query, key, value);
   if (attnMask !== undefined && isCausal) {

@@ -1,4 +1,5 @@
 /** Average and power-average pooling. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { ones, type Tensor, tensor } from "../../tensor/mod.ts";
 import type { Sizes } from "./convolution.ts";
 import { conv1d, conv2d, conv3d, sizesOf } from "./convolution.ts";
@@ -118,6 +119,7 @@ export interface LPPoolOptions {
  * @throws {RangeError} When an option is out of range or a window is larger than the padded input
  */
 export function avgPool1d(x: Tensor, kernelSize: Sizes, options: AvgPoolOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("avgPool1d", avgPool1d, arguments);
   return avgPool("avgPool1d", 1, x, kernelSize, options);
 }
 
@@ -131,11 +133,13 @@ export function lpPool1d(
   kernelSize: Sizes,
   options: LPPoolOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("lpPool1d", lpPool1d, arguments);
   return lpPool("lpPool1d", 1, x, normType, kernelSize, options);
 }
 
 /** {@linkcode avgPool1d} of `[N, C, H, W]`. */
 export function avgPool2d(x: Tensor, kernelSize: Sizes, options: AvgPoolOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("avgPool2d", avgPool2d, arguments);
   return avgPool("avgPool2d", 2, x, kernelSize, options);
 }
 
@@ -146,11 +150,13 @@ export function lpPool2d(
   kernelSize: Sizes,
   options: LPPoolOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("lpPool2d", lpPool2d, arguments);
   return lpPool("lpPool2d", 2, x, normType, kernelSize, options);
 }
 
 /** {@linkcode avgPool1d} of `[N, C, D, H, W]`. */
 export function avgPool3d(x: Tensor, kernelSize: Sizes, options: AvgPoolOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("avgPool3d", avgPool3d, arguments);
   return avgPool("avgPool3d", 3, x, kernelSize, options);
 }
 
@@ -161,5 +167,6 @@ export function lpPool3d(
   kernelSize: Sizes,
   options: LPPoolOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("lpPool3d", lpPool3d, arguments);
   return lpPool("lpPool3d", 3, x, normType, kernelSize, options);
 }

@@ -2,6 +2,7 @@
  * Losses of classes. A class is picked by comparing a ramp of class numbers with the target, never by a gather: that way one row kernel computes log
  * softmax, choice and sum.
  */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
 import { arange, type Tensor, where } from "../../tensor/mod.ts";
 import { checkProbability } from "../check.ts";
@@ -40,6 +41,7 @@ export function crossEntropy(
   target: Tensor,
   options: CrossEntropyOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("crossEntropy", crossEntropy, arguments);
   const { labelSmoothing = 0 } = options;
   checkProbability("take the cross entropy", "labelSmoothing", labelSmoothing);
   const isProbabilities = isFloat(target.dtype) && `${target.shape}` === `${input.shape}`;
@@ -67,6 +69,7 @@ export function crossEntropy(
  * @throws {TypeError} When shapes or dtypes do not match
  */
 export function nllLoss(input: Tensor, target: Tensor, options: ClassLossOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("nllLoss", nllLoss, arguments);
   checkClasses("take the negative log likelihood of", input, target, options.weight);
   return classLoss(classesLast(input), target, options);
 }

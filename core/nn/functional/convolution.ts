@@ -1,4 +1,5 @@
 /** Convolutions in one to three dimensions. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import type { ConvolutionParams } from "../../device.ts";
 import { routine, type Tensor, zeros } from "../../tensor/mod.ts";
 
@@ -222,16 +223,19 @@ function convolution(
  * @throws {RangeError} When an option is out of range or the kernel is larger than the padded input
  */
 export function conv1d(x: Tensor, weight: Tensor, options: ConvolutionOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("conv1d", conv1d, arguments);
   return convolution("conv1d", 1, x, weight, options);
 }
 
 /** {@linkcode conv1d} for images: `[N, C, H, W]` or `[C, H, W]` by `[O, C / groups, KH, KW]`. */
 export function conv2d(x: Tensor, weight: Tensor, options: ConvolutionOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("conv2d", conv2d, arguments);
   return convolution("conv2d", 2, x, weight, options);
 }
 
 /** {@linkcode conv1d} for volumes: `[N, C, D, H, W]` or `[C, D, H, W]` by `[O, C / groups, KD, KH, KW]`. */
 export function conv3d(x: Tensor, weight: Tensor, options: ConvolutionOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("conv3d", conv3d, arguments);
   return convolution("conv3d", 3, x, weight, options);
 }
 
@@ -305,6 +309,7 @@ export function convTranspose1d(
   weight: Tensor,
   options: ConvTransposeOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("convTranspose1d", convTranspose1d, arguments);
   return transposed("convTranspose1d", 1, x, weight, options);
 }
 
@@ -314,6 +319,7 @@ export function convTranspose2d(
   weight: Tensor,
   options: ConvTransposeOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("convTranspose2d", convTranspose2d, arguments);
   return transposed("convTranspose2d", 2, x, weight, options);
 }
 
@@ -323,5 +329,6 @@ export function convTranspose3d(
   weight: Tensor,
   options: ConvTransposeOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("convTranspose3d", convTranspose3d, arguments);
   return transposed("convTranspose3d", 3, x, weight, options);
 }

@@ -1,4 +1,5 @@
 /** Connectionist temporal classification (Graves et al., "Connectionist temporal classification", 2006). */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
 import { arange, full, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
 import { checkReduction, reduceLoss, type Reduction, shapeOf } from "./reduction.ts";
@@ -42,6 +43,7 @@ export function ctcLoss(
   targetLengths: Lengths,
   options: CtcLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("ctcLoss", ctcLoss, arguments);
   const { blank = 0, reduction = "mean", zeroInfinity = false } = options;
   checkReduction(reduction);
   if (logProbs.ndim !== 2 && logProbs.ndim !== 3) {

@@ -1,4 +1,5 @@
 /** Distances, similarities and scaling to unit norm. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { hostIndex } from "../../tensor/ramp.ts";
 
@@ -53,6 +54,7 @@ export function cosineSimilarity(
   b: Tensor,
   options: CosineSimilarityOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("cosineSimilarity", cosineSimilarity, arguments);
   const { dim = 1, eps = 1e-8 } = options;
   // Both at the broadcast shape, since the dimension counts there.
   const rank = Math.max(a.ndim, b.ndim);
@@ -91,6 +93,7 @@ export function pairwiseDistance(
   b: Tensor,
   options: PairwiseDistanceOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("pairwiseDistance", pairwiseDistance, arguments);
   const { p = 2, eps = 1e-6, keepdim = false } = options;
   return a.sub(b).add(eps).vectorNorm(p, -1, { keepdim });
 }
@@ -105,6 +108,7 @@ export function pairwiseDistance(
  * @throws {RangeError} When `p` is negative
  */
 export function pdist(x: Tensor, p = 2): Tensor {
+  if (isAutocasting()) return underPolicy("pdist", pdist, arguments);
   if (x.ndim !== 2) {
     throw new TypeError(
       `Cannot take distances between the rows of ${x.describe()}: a matrix is needed`,

@@ -1,4 +1,5 @@
 /** Sums, means and maxima of looked-up rows. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
 import { searchsorted, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
 import { ramp } from "../../tensor/ramp.ts";
@@ -56,6 +57,7 @@ export function embeddingBag(
   weight: Tensor,
   options: EmbeddingBagOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("embeddingBag", embeddingBag, arguments);
   const { mode = "mean", perSampleWeights, scaleGradByFreq } = options;
   checkLookup("bag embeddings", index, weight);
   checkBag(mode, { hasWeights: perSampleWeights !== undefined, scaleGradByFreq });

@@ -1,4 +1,5 @@
 /** Losses of pairs and triplets of vectors. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { type Tensor, where } from "../../tensor/mod.ts";
 import { pairwiseDistance } from "./distance.ts";
 import { checkPositive, checkReduction, reduceLoss, type Reduction, shapeOf } from "./reduction.ts";
@@ -27,6 +28,7 @@ export function cosineEmbeddingLoss(
   target: Tensor,
   options: CosineEmbeddingLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("cosineEmbeddingLoss", cosineEmbeddingLoss, arguments);
   const { margin = 0, reduction } = options;
   const fits = (input1.ndim === 1 || input1.ndim === 2) && input1.ndim === input2.ndim &&
     target.ndim === input1.ndim - 1;
@@ -75,6 +77,7 @@ export function tripletMarginLoss(
   negative: Tensor,
   options: TripletMarginLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("tripletMarginLoss", tripletMarginLoss, arguments);
   const { p = 2, eps = 1e-6, ...rest } = options;
   const distanceFunction = (a: Tensor, b: Tensor) => pairwiseDistance(a, b, { p, eps });
   return triplet("tripletMarginLoss", anchor, positive, negative, { ...rest, distanceFunction });

@@ -1,4 +1,5 @@
 /** Images and volumes read at positions that a grid gives. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { linspace, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
 
 /** How a value between elements is made. */
@@ -112,6 +113,7 @@ function checkCall(x: Tensor, grid: Tensor, mode: string, paddingMode: string): 
  * @throws {RangeError} When a mode is unknown, or is bicubic for a volume
  */
 export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("gridSample", gridSample, arguments);
   const { mode = "bilinear", paddingMode = "zeros", alignCorners = false } = options;
   checkCall(x, grid, mode, paddingMode);
   const spatial = x.ndim - 2, sizes = x.shape.slice(2), { device } = x;

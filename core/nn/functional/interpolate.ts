@@ -1,4 +1,5 @@
 /** Resizing of signals, images and volumes: one dimension after the other, each output a weighted sum of a few inputs. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import { pick } from "./pad.ts";
 
@@ -168,6 +169,7 @@ export function areaTaps(input: number, output: number): Taps {
  * @throws {RangeError} When the mode is unknown, a size is below 1, or alignCorners or antialias does not go with the mode
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+  if (isAutocasting()) return underPolicy("interpolate", interpolate, arguments);
   const { mode = "nearest", alignCorners = false, antialias = false } = options;
   const spatial = x.ndim - 2, shape = `[${x.shape.join(", ")}]`;
   if (mode !== "area" && !(mode in modes)) {

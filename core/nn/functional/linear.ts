@@ -1,4 +1,5 @@
 /** The affine and the bilinear map. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
 import { Tensor } from "../../tensor/mod.ts";
 
@@ -16,6 +17,7 @@ const describe = (x: unknown): string =>
  * @throws {TypeError} When the sizes do not match
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  if (isAutocasting()) return underPolicy("linear", linear, arguments);
   if (!(x instanceof Tensor)) {
     throw new TypeError(`Cannot apply a linear layer to ${describe(x)}: a Tensor is needed`);
   }
@@ -46,6 +48,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
  * @throws {TypeError} When the sizes do not match
  */
 export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  if (isAutocasting()) return underPolicy("bilinear", bilinear, arguments);
   const [out, in1, in2] = weight.shape, lead = x1.shape.slice(0, -1);
   const fits = weight.ndim === 3 && x1.ndim >= 1 && x1.ndim === x2.ndim &&
     x1.shape.at(-1) === in1 && x2.shape.at(-1) === in2 && lead.every((s, d) => s === x2.shape[d]) &&

@@ -1,4 +1,5 @@
 /** Normalisation over neighbouring channels. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
 /** Options of {@linkcode localResponseNorm}. */
@@ -25,6 +26,7 @@ export function localResponseNorm(
   size: number,
   options: LocalResponseNormOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("localResponseNorm", localResponseNorm, arguments);
   const { alpha = 1e-4, beta = 0.75, k = 1 } = options;
   if (x.ndim < 3) {
     throw new TypeError(

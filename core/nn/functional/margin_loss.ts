@@ -1,4 +1,5 @@
 /** Losses that vanish beyond a margin. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
 import { arange, type Tensor, where } from "../../tensor/mod.ts";
 import { logsigmoid } from "./activation.ts";
@@ -32,6 +33,7 @@ export function hingeEmbeddingLoss(
   target: Tensor,
   options: MarginLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("hingeEmbeddingLoss", hingeEmbeddingLoss, arguments);
   const { margin = 1, reduction } = options;
   const far = where(target.ne(1), input.neg().add(margin).clamp({ min: 0 }), 0);
   return reduceLoss(where(target.ne(-1), input, 0).add(far), reduction);
@@ -50,6 +52,7 @@ export function softMarginLoss(
   target: Tensor,
   options: ReductionOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("softMarginLoss", softMarginLoss, arguments);
   return reduceLoss(logsigmoid(input.mul(target)).neg(), options.reduction);
 }
 
@@ -69,6 +72,7 @@ export function marginRankingLoss(
   target: Tensor,
   options: MarginLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("marginRankingLoss", marginRankingLoss, arguments);
   const { margin = 0, reduction } = options;
   if (input1.ndim !== input2.ndim || input1.ndim !== target.ndim) {
     throw new TypeError(
@@ -110,6 +114,7 @@ export function multiMarginLoss(
   target: Tensor,
   options: MultiMarginLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("multiMarginLoss", multiMarginLoss, arguments);
   const { reduction, p = 1, margin = 1, weight } = options;
   if (p !== 1 && p !== 2) {
     throw new RangeError(`Cannot take multiMarginLoss with p ${p}: it must be 1 or 2`);
@@ -158,6 +163,7 @@ export function multilabelMarginLoss(
   target: Tensor,
   options: ReductionOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("multilabelMarginLoss", multilabelMarginLoss, arguments);
   checkShapes("multilabelMarginLoss", input, target);
   checkInteger("multilabelMarginLoss", target);
   if (input.ndim > 2) {
@@ -202,6 +208,9 @@ export function multilabelSoftMarginLoss(
   target: Tensor,
   options: MultilabelSoftMarginLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) {
+    return underPolicy("multilabelSoftMarginLoss", multilabelSoftMarginLoss, arguments);
+  }
   const { reduction = "mean", weight } = options;
   checkShapes("multilabelSoftMarginLoss", input, target);
   checkReduction(reduction);

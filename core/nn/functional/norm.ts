@@ -1,4 +1,5 @@
 /** Normalisations. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { dueWithNext, noGrad, type Tensor } from "../../tensor/mod.ts";
 
 /** Options of {@linkcode layerNorm}. */
@@ -61,6 +62,7 @@ export function layerNorm(
   normalizedShape: readonly number[],
   options: LayerNormFunctionOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("layerNorm", layerNorm, arguments);
   const { weight, bias, eps = 1e-5 } = options;
   checkLast(x, normalizedShape);
   checkAffine("layerNorm", normalizedShape, { weight, bias });
@@ -99,6 +101,7 @@ export function rmsNorm(
   normalizedShape: readonly number[],
   options: RMSNormFunctionOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("rmsNorm", rmsNorm, arguments);
   const { weight, eps = epsilons[x.dtype] } = options;
   checkLast(x, normalizedShape);
   checkAffine("rmsNorm", normalizedShape, { weight });
@@ -145,6 +148,7 @@ function checkChannels(what: string, x: Tensor): void {
  * @throws {TypeError} When the groups do not divide the channels or weight and bias do not fit them
  */
 export function groupNorm(x: Tensor, numGroups: number, options: ChannelNormOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("groupNorm", groupNorm, arguments);
   checkChannels("groupNorm", x);
   const [n, channels] = x.shape;
   if (!Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
@@ -212,6 +216,7 @@ export interface BatchNormOptions extends RunningNormOptions {
  * @throws {RangeError} When training with a single value for each channel
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("batchNorm", batchNorm, arguments);
   const { runningMean, runningVar, weight, bias, training = false, eps = 1e-5 } = options;
   // PyTorch takes an empty vector too.
   if (x.numel === 0 && x.ndim === 1) return x;
@@ -256,6 +261,7 @@ export interface InstanceNormOptions extends RunningNormOptions {
  * @throws {RangeError} When there is a single value in space
  */
 export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("instanceNorm", instanceNorm, arguments);
   const { useInputStats = true, runningMean, runningVar, eps = 1e-5 } = options;
   if (!useInputStats) return batchNorm(x, { ...options, training: false });
   checkChannels("instanceNorm", x);

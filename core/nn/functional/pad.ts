@@ -1,4 +1,5 @@
 /** Padding with what is inside. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 
 /** What stands around the elements. */
@@ -45,6 +46,7 @@ export function pick(x: Tensor, dim: number, at: readonly number[]): Tensor {
 export function pad(x: Tensor, widths: readonly number[], options: PadOptions = {}): Tensor {
   const { mode = "constant", value = 0 } = options;
   if (mode === "constant") return x.pad(widths, value);
+  if (mode === "reflect" && isAutocasting()) return underPolicy("reflectionPad", pad, arguments);
   if (!(mode in places)) {
     throw new RangeError(
       `Cannot pad with mode ${mode}: it must be constant, ${Object.keys(places).join(", ")}`,

@@ -1,4 +1,5 @@
 /** Losses of probabilities and of the parameters of distributions. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { type Tensor, where } from "../../tensor/mod.ts";
 import { logsigmoid } from "./activation.ts";
 import {
@@ -40,6 +41,7 @@ export function binaryCrossEntropy(
   target: Tensor,
   options: BinaryCrossEntropyOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("binaryCrossEntropy", binaryCrossEntropy, arguments);
   checkShapes("binaryCrossEntropy", input, target);
   const t = target.to(input.dtype);
   const yes = input.log().clamp({ min: -100 }), no = input.neg().log1p().clamp({ min: -100 });
@@ -65,6 +67,9 @@ export function binaryCrossEntropyWithLogits(
   target: Tensor,
   options: BinaryCrossEntropyWithLogitsOptions = {},
 ): Tensor {
+  if (isAutocasting()) {
+    return underPolicy("binaryCrossEntropyWithLogits", binaryCrossEntropyWithLogits, arguments);
+  }
   const { weight, posWeight, reduction } = options, name = "binaryCrossEntropyWithLogits";
   checkShapes(name, input, target);
   const t = target.to(input.dtype), log = logsigmoid(input);
@@ -92,6 +97,7 @@ export interface KlDivOptions {
  * @throws {RangeError} When the reduction is unknown
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("klDiv", klDiv, arguments);
   const { reduction = "mean", logTarget = false } = options;
   if (reduction !== "batchmean") checkReduction(reduction);
   const loss = logTarget
@@ -136,6 +142,7 @@ export function gaussianNllLoss(
   variance: Tensor | number,
   options: GaussianNllLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("gaussianNllLoss", gaussianNllLoss, arguments);
   const { reduction = "mean", full = false, eps = 1e-6 } = options;
   checkPositive("gaussianNllLoss", "eps", eps);
   checkReduction(reduction);
@@ -193,6 +200,7 @@ export function poissonNllLoss(
   target: Tensor,
   options: PoissonNllLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("poissonNllLoss", poissonNllLoss, arguments);
   const { reduction = "mean", logInput = true, full = false, eps = 1e-8 } = options;
   checkReduction(reduction);
   let loss = logInput

@@ -1,4 +1,5 @@
 /** Activations that treat positive and negative numbers differently, as functions. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { rand, type Tensor } from "../../tensor/mod.ts";
 
 // Fixed point of mean 0 and variance 1 (Klambauer et al., arXiv:1706.02515).
@@ -23,6 +24,7 @@ export function leakyRelu(x: Tensor, negativeSlope: number = 0.01): Tensor {
  * @throws {TypeError} When the weight does not fit the channels
  */
 export function prelu(x: Tensor, weight: Tensor): Tensor {
+  if (isAutocasting()) return underPolicy("prelu", prelu, arguments);
   const channels = x.ndim >= 2 ? x.shape[1] : 1;
   if (weight.ndim > 1 || (weight.numel !== 1 && weight.numel !== channels)) {
     throw new TypeError(
@@ -71,6 +73,7 @@ export function checkSlopes(action: string, lower: number, upper: number): void 
 
 /** `x` above 0, `alpha * (exp(x) - 1)` elsewhere (Clevert et al., arXiv:1511.07289). */
 export function elu(x: Tensor, alpha: number = 1): Tensor {
+  if (isAutocasting()) return underPolicy("elu", elu, arguments);
   return x.elu(alpha);
 }
 
@@ -80,6 +83,7 @@ export function elu(x: Tensor, alpha: number = 1): Tensor {
  * @throws {RangeError} When `alpha` is 0
  */
 export function celu(x: Tensor, alpha: number = 1): Tensor {
+  if (isAutocasting()) return underPolicy("celu", celu, arguments);
   checkCelu("apply celu", alpha);
   const positive = x.gt(0);
   return positive.where(x, positive.where(0, x).mul(1 / alpha).expm1().mul(alpha));
@@ -94,5 +98,6 @@ export function checkCelu(action: string, alpha: number): void {
 
 /** `1.0507 * elu(x, 1.6733)`: keeps mean 0 and variance 1 from layer to layer (Klambauer et al., arXiv:1706.02515). */
 export function selu(x: Tensor): Tensor {
+  if (isAutocasting()) return underPolicy("selu", selu, arguments);
   return x.elu(seluAlpha).mul(seluScale);
 }

@@ -1,4 +1,5 @@
 /** Losses of numbers that should equal others. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import {
   checkPositive,
@@ -50,6 +51,7 @@ export function mseLoss(
   target: Tensor,
   options: RegressionLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("mseLoss", mseLoss, arguments);
   warnShapes("mseLoss", input, target);
   return weighted("mseLoss", input, input.sub(target).square(), options);
 }
@@ -68,6 +70,7 @@ export function l1Loss(
   target: Tensor,
   options: RegressionLossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("l1Loss", l1Loss, arguments);
   warnShapes("l1Loss", input, target);
   return weighted("l1Loss", input, input.sub(target).abs(), options);
 }
@@ -86,6 +89,7 @@ export function smoothL1Loss(
   target: Tensor,
   options: SmoothL1LossOptions = {},
 ): Tensor {
+  if (isAutocasting()) return underPolicy("smoothL1Loss", smoothL1Loss, arguments);
   const { beta = 1, reduction } = options;
   checkPositive("smoothL1Loss", "beta", beta, { orZero: true });
   warnShapes("smoothL1Loss", input, target);
@@ -105,6 +109,7 @@ export function smoothL1Loss(
  * @throws {RangeError} When `delta` is not above 0
  */
 export function huberLoss(input: Tensor, target: Tensor, options: HuberLossOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("huberLoss", huberLoss, arguments);
   const { delta = 1, reduction, weight } = options;
   checkPositive("huberLoss", "delta", delta);
   warnShapes("huberLoss", input, target);

@@ -1,4 +1,5 @@
 /** Batch normalisation over the ranks of a group. */
+import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { cat, full, noGrad, type Tensor } from "../../tensor/mod.ts";
 import { type BatchNormOptions, normalizeWith, trackStatistics } from "./norm.ts";
 
@@ -21,6 +22,7 @@ function summed(x: Tensor, group: string): Tensor {
  * @returns Same shape
  */
 export function syncBatchNorm(x: Tensor, options: SyncBatchNormFunctionOptions = {}): Tensor {
+  if (isAutocasting()) return underPolicy("syncBatchNorm", syncBatchNorm, arguments);
   const { group = "world", eps = 1e-5 } = options;
   const channels = x.shape[1], dims = x.shape.map((_, d) => d).filter((d) => d !== 1);
   const own = full([1], x.numel / channels, { device: x.device, dtype: x.dtype });

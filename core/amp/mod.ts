@@ -1,0 +1,14 @@
+/** Mixed precision: regions of low precision, and loss scaling. */
+export {
+  autocast,
+  autocastDtype,
+  autocastForward,
+  type AutocastForwardOptions,
+  type AutocastOptions,
+  autocastPolicy,
+  type Forwardable,
+  isAutocastEnabled,
+} from "./autocast.ts";
+export type { Policy } from "./policies.ts";
+export type { LowDType, PolicyList } from "./state.ts";
+export { toFloat32 } from "./cast.ts";
