@@ -70,3 +70,51 @@ export { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from ".
 export { CallbackError, CallbackRunner } from "./runner.ts";
 export { TrainerServices } from "./services.ts";
 export { Trainer } from "./trainer.ts";
+export {
+  type AdapterState,
+  type CreateFor,
+  epochSchedule,
+  oneCycleSchedule,
+  type OneCycleScheduleOptions,
+  timmSchedule,
+  type TimmScheduler,
+} from "./schedulers/adapters.ts";
+export {
+  FieldScheduler,
+  type FieldSchedulerOptions,
+  type FieldSchedulerState,
+  StatefulScheduler,
+  StatelessScheduler,
+} from "./schedulers/base.ts";
+export {
+  type CosineFields,
+  cosineSchedule,
+  type CosineScheduleOptions,
+  CosineScheduler,
+  type CosineSchedulerOptions,
+  type CosineShape,
+} from "./schedulers/cosine.ts";
+export {
+  type DecayShape,
+  inverseSqrtSchedule,
+  type InverseSqrtScheduleOptions,
+  InverseSqrtScheduler,
+  type InverseSqrtSchedulerOptions,
+  polynomialSchedule,
+  type PolynomialScheduleOptions,
+  PolynomialScheduler,
+  type PolynomialSchedulerOptions,
+} from "./schedulers/decay.ts";
+export { plotSchedule, type ScheduleRun, scheduleValues } from "./schedulers/plot.ts";
+export type { RunLengths, Span } from "./schedulers/span.ts";
+export {
+  wsdCheckpointSteps,
+  type WsdDecay,
+  type WsdPeriod,
+  type WsdPhase,
+  wsdSchedule,
+  type WsdScheduleOptions,
+  WsdScheduler,
+  type WsdSchedulerOptions,
+  type WsdShape,
+} from "./schedulers/wsd.ts";
