@@ -44,6 +44,21 @@ export {
   type TrainStepEnd,
 } from "./events.ts";
 export {
+  addUnfrozen,
+  type FreezablePart,
+  type FreezeRange,
+  type FrozenBatchNorms,
+  ModelFreezer,
+  type ModelFreezerOptions,
+  type UnfrozenGroups,
+} from "./finetune/model_freezer.ts";
+export {
+  type DiscriminativeGroup,
+  discriminativeGroups,
+  type DiscriminativeOptions,
+  geometricRates,
+} from "./finetune/parameter_groups.ts";
+export {
   betterThan,
   type Direction,
   InMemoryRunHistory,
