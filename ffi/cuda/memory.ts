@@ -64,11 +64,8 @@ export function cStrings(texts: readonly string[]): CStrings {
   return { pointers, strings };
 }
 
-/** The largest number of parameters of a kernel that a {@linkcode ParameterBlock} holds. */
-const SLOTS = 64;
-
 /**
- * The parameters of kernel launches, allocated once: 64 pointers followed by the 64 slots of eight bytes that they point to. The driver copies the
+ * The parameters of kernel launches, allocated once: pointers followed by the slots of eight bytes that they point to. The driver copies the
  * parameters before the launch returns, so one block serves every launch of a thread.
  *
  * ```ts ignore
@@ -85,62 +82,67 @@ export class ParameterBlock {
   readonly #f32: Float32Array<ArrayBuffer>;
   readonly #f64: Float64Array<ArrayBuffer>;
   readonly #u64: BigUint64Array<ArrayBuffer>;
+  readonly #slots: number;
 
-  /** A block with all slots zero. */
-  constructor() {
-    const memory = new ArrayBuffer(SLOTS * 16);
+  /**
+   * A block with all slots zero.
+   * @param slots The largest number of parameters
+   */
+  constructor(slots: number = 64) {
+    const memory = new ArrayBuffer(slots * 16);
+    this.#slots = slots;
     this.#u32 = new Uint32Array(memory);
     this.#i32 = new Int32Array(memory);
     this.#f32 = new Float32Array(memory);
     this.#f64 = new Float64Array(memory);
     this.#u64 = new BigUint64Array(memory);
     this.address = address(this.#u64);
-    for (let i = 0; i < SLOTS; i++) this.#u64[i] = this.address + BigInt(8 * (SLOTS + i));
+    for (let i = 0; i < slots; i++) this.#u64[i] = this.address + BigInt(8 * (slots + i));
   }
 
   /** Sets slot `i` to a device pointer, or to any whole number from 0 to 2^53 of 64 bits. */
   pointer(i: number, value: number): this {
     // Two halves: a BigInt would be allocated for each.
-    this.#u32[2 * (SLOTS + check(i))] = value;
-    this.#u32[2 * (SLOTS + i) + 1] = value / 4294967296;
+    this.#u32[2 * (this.#slots + this.#check(i))] = value;
+    this.#u32[2 * (this.#slots + i) + 1] = value / 4294967296;
     return this;
   }
 
   /** Sets slot `i` to an `int`. */
   i32(i: number, value: number): this {
-    this.#i32[2 * (SLOTS + check(i))] = value;
+    this.#i32[2 * (this.#slots + this.#check(i))] = value;
     return this;
   }
 
   /** Sets slot `i` to an `unsigned int`. */
   u32(i: number, value: number): this {
-    this.#u32[2 * (SLOTS + check(i))] = value;
+    this.#u32[2 * (this.#slots + this.#check(i))] = value;
     return this;
   }
 
   /** Sets slot `i` to a `float`. */
   f32(i: number, value: number): this {
-    this.#f32[2 * (SLOTS + check(i))] = value;
+    this.#f32[2 * (this.#slots + this.#check(i))] = value;
     return this;
   }
 
   /** Sets slot `i` to a `double`. */
   f64(i: number, value: number): this {
-    this.#f64[SLOTS + check(i)] = value;
+    this.#f64[this.#slots + this.#check(i)] = value;
     return this;
   }
 
   /** Sets slot `i` to an `unsigned long long`, or to a `long long` given as its two's complement. */
   u64(i: number, value: bigint): this {
-    this.#u64[SLOTS + check(i)] = value;
+    this.#u64[this.#slots + this.#check(i)] = value;
     return this;
   }
-}
 
-/** `i`, when there is such a slot: a typed array would drop the write without a word, and negative slots are the pointers. */
-function check(i: number): number {
-  if (!(i >= 0 && i < SLOTS)) {
-    throw new RangeError(`Cannot set kernel parameter ${i}: a block holds ${SLOTS}`);
+  /** `i`, when there is such a slot: a typed array would drop the write without a word, and negative slots are the pointers. */
+  #check(i: number): number {
+    if (!(i >= 0 && i < this.#slots)) {
+      throw new RangeError(`Cannot set kernel parameter ${i}: a block holds ${this.#slots}`);
+    }
+    return i;
   }
-  return i;
 }

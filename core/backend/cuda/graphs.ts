@@ -2,6 +2,8 @@
 import { CUgraphInstantiate_flags as flags, CUstreamCaptureMode } from "@pta/ffi";
 import { log } from "../../debug.ts";
 import type { Launch } from "../../device.ts";
+import { type LaunchFacts, levels, type Recorded } from "./arrange.ts";
+import { groups, joinKernels, joins } from "./join.ts";
 import type { CudaRuntime } from "./runtime.ts";
 
 /** Launches up to which a graph gains nothing. */
@@ -20,19 +22,20 @@ export interface Graph {
  *
  * @param runtime The device
  * @param launches What to replay, in order; each has run once
- * @param isHost Whether a launch needs the host (reads results, talks to other processes)
+ * @param facts What is known of a launch: "host" when it needs the host (reads results, talks to other processes)
  * @returns What does the same with fewer calls
  */
 export function makeGraphs(
   runtime: CudaRuntime,
   launches: readonly Launch[],
-  isHost: (launch: Launch) => boolean,
+  facts: (launch: Launch) => LaunchFacts | "host" | undefined,
 ): { launches: Launch[]; dispose: () => void } {
   const made: Launch[] = [], disposers: (() => void)[] = [];
-  let run: Launch[] = [];
+  let run: Recorded[] = [];
   const close = () => {
-    const graph = run.length > LEAST ? makeGraph(runtime, run) : undefined;
-    if (graph === undefined) made.push(...run);
+    const joined = joinLaunches(runtime, run);
+    const graph = joined.length > LEAST ? makeGraph(runtime, joined) : undefined;
+    if (graph === undefined) made.push(...joined);
     else {
       made.push(graph.launch);
       disposers.push(graph.dispose);
@@ -40,13 +43,35 @@ export function makeGraphs(
     run = [];
   };
   for (const launch of launches) {
-    if (isHost(launch)) {
+    const known = facts(launch);
+    if (known === "host") {
       close();
       made.push(launch);
-    } else run.push(launch);
+    } else run.push({ launch, facts: known });
   }
   close();
   return { launches: made, dispose: () => disposers.forEach((d) => d()) };
+}
+
+/** The same work in fewer launches: independent kernels become one. */
+function joinLaunches(runtime: CudaRuntime, run: readonly Recorded[]): Launch[] {
+  const launches: Launch[] = [], prepares: (() => void)[] = [];
+  for (const level of levels(run)) {
+    const kernels = level.flatMap(({ facts }) => joins(facts?.kernel) ? [facts.kernel] : []);
+    for (const { launch, facts } of level) if (!joins(facts?.kernel)) launches.push(launch);
+    for (const group of groups(kernels)) {
+      if (group.length === 1) {
+        launches.push(level.find(({ facts }) => facts?.kernel === group[0])!.launch);
+      } else if (group.length > 1) {
+        const { launch, prepare } = joinKernels(runtime, group);
+        launches.push(launch);
+        prepares.push(prepare);
+      }
+    }
+  }
+  // All texts are known now, so they are compiled together, and none while a stream is being captured.
+  for (const prepare of prepares) prepare();
+  return launches;
 }
 
 /** A graph of launches; undefined when one of them cannot be captured, which is logged. */

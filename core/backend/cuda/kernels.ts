@@ -2,6 +2,7 @@
 import type { Executable, Launch } from "../../device.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { BackendStats } from "../../device.ts";
+import type { LaunchFacts } from "./arrange.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { type Printed, printKernel } from "./print.ts";
 import { scheduleFor, scheduleKey } from "./print_schedule.ts";
@@ -16,19 +17,38 @@ export interface CudaExecutable extends Executable {
   readonly launches: Map<number, Prepared>;
 }
 
+/** A pass with its numbers of blocks and threads. */
+export interface BoundPass {
+  /** Name of the function. */
+  readonly name: string;
+  /** Blocks in two dimensions. */
+  readonly grid: readonly [number, number];
+  /** Threads of a block. */
+  readonly block: number;
+}
+
 /** Everything of a launch but its buffers. */
-interface Prepared {
+export interface Prepared {
   readonly printed: Printed;
   readonly program: Program;
-  readonly passes: readonly { name: string; grid: readonly [number, number]; block: number }[];
+  readonly passes: readonly BoundPass[];
   readonly scratchBytes: number;
   readonly chunks: number;
+}
+
+/** A launch of a printed kernel as data. */
+export interface BoundKernel extends Pick<Prepared, "printed" | "passes"> {
+  /** Its arguments, eight bytes each. */
+  readonly values: readonly number[];
 }
 
 /** A kernel that has not been printed yet. */
 export function executable(kernel: Kernel): CudaExecutable {
   return { kernel, printed: new Map(), launches: new Map() };
 }
+
+/** Stands for the scratch memory among the addresses of {@linkcode LaunchFacts}. */
+export const SCRATCH = -1;
 
 /** Extents whose launches are remembered for one kernel. */
 const REMEMBERED = 64;
@@ -66,7 +86,7 @@ export function bindKernel(
   extent: number,
   buffers: readonly CudaBuffer[],
   { runtime, stats }: { readonly runtime: CudaRuntime; readonly stats: BackendStats },
-): Launch {
+): { readonly launch: Launch; readonly facts: LaunchFacts } {
   const { kernel } = exe;
   if (buffers.length !== kernel.buffers.length) {
     throw new TypeError(
@@ -88,7 +108,7 @@ export function bindKernel(
   const going = passes.filter((p) => p.grid[0] * p.grid[1] > 0);
   const { driver, stream, parameters } = runtime, { address } = parameters;
   const functions: bigint[] = [];
-  return () => {
+  const launch = () => {
     stats.kernels++;
     for (let i = 0; i < values.length; i++) parameters.pointer(i, values[i]);
     for (let i = 0; i < going.length; i++) {
@@ -97,4 +117,14 @@ export function bindKernel(
       driver.cuLaunchKernel(fn, grid[0], grid[1], 1, block, 1, 1, 0, stream, address, 0n);
     }
   };
+  const pointers = (access: (a: string) => boolean) =>
+    buffers.filter((_, i) => access(kernel.buffers[i].access)).map((b) => b.pointer);
+  const facts = {
+    reads: pointers((a) => a === "read"),
+    writes: pointers((a) => a !== "read"),
+    kernel: { printed, passes: going, values },
+  };
+  // Scratch memory is shared, and rightly so only in order.
+  if (scratchBytes > 0) facts.writes.push(SCRATCH);
+  return { launch, facts };
 }

@@ -13,8 +13,9 @@ import { type DType, dtypes, type HostArray } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import type { Kernel } from "../../kernel.ts";
 import { newStats } from "../stats.ts";
+import type { LaunchFacts } from "./arrange.ts";
 import { makeGraphs } from "./graphs.ts";
-import { bindKernel, type CudaExecutable, executable } from "./kernels.ts";
+import { bindKernel, type CudaExecutable, executable, SCRATCH } from "./kernels.ts";
 import { type CudaBuffer, CudaMemory } from "./memory.ts";
 import { CudaRuntime } from "./runtime.ts";
 import { Transfer } from "./transfer.ts";
@@ -38,7 +39,8 @@ export class CudaBackend implements Backend {
   /** Routines; see `Routines` in `core/device.ts`. */
   readonly routines: Routines;
   readonly #transfer: Transfer;
-  readonly #hostLaunches: WeakSet<Launch> = new WeakSet();
+  /** What is known of launches: those that need the host, and what the others do with memory. */
+  readonly #facts: WeakMap<Launch, LaunchFacts | "host"> = new WeakMap();
   readonly #waits: boolean = env("PTA_CUDA_SYNC") === "1";
 
   /**
@@ -58,7 +60,7 @@ export class CudaBackend implements Backend {
       transfer: this.#transfer,
       matmul: createMatmul(this.runtime),
       host: (launch) => {
-        this.#hostLaunches.add(launch);
+        this.#facts.set(launch, "host");
         return launch;
       },
     }));
@@ -116,12 +118,14 @@ export class CudaBackend implements Backend {
 
   /** See {@linkcode Backend.bind}. */
   bind(exe: Executable, extent: number, buffers: readonly Buffer[]): Launch {
-    return bindKernel(exe as CudaExecutable, extent, buffers as CudaBuffer[], this);
+    const bound = bindKernel(exe as CudaExecutable, extent, buffers as CudaBuffer[], this);
+    this.#facts.set(bound.launch, bound.facts);
+    return bound.launch;
   }
 
   /** See {@linkcode Backend.graph}. */
   graph(launches: readonly Launch[]): { launches: Launch[]; dispose: () => void } {
-    return makeGraphs(this.runtime, launches, (launch) => this.#hostLaunches.has(launch));
+    return makeGraphs(this.runtime, launches, (launch) => this.#facts.get(launch));
   }
 
   /** See {@linkcode Backend.check}. */
@@ -140,20 +144,29 @@ export class CudaBackend implements Backend {
   }
 
   #counted(routines: Routines): Routines {
-    const { stats } = this, hosts = this.#hostLaunches;
-    const counted = ({ start, wait }: RoutineLaunch): RoutineLaunch => {
+    const { stats } = this, facts = this.#facts;
+    const counted = (
+      { start, wait }: RoutineLaunch,
+      buffers: readonly CudaBuffer[],
+    ): RoutineLaunch => {
       const run = () => {
         stats.routines++;
         start();
       };
-      if (hosts.has(start)) hosts.add(run);
+      const known = facts.get(start);
+      const pointers = buffers.map((b) => b.pointer), last = pointers.length - 1;
+      // What runs beside the stream keeps its place. All others may use the scratch memory.
+      if (known !== undefined) facts.set(run, known);
+      else if (wait === undefined) {
+        facts.set(run, { reads: pointers.slice(0, last), writes: [pointers[last], SCRATCH] });
+      }
       return { start: run, wait };
     };
     return Object.fromEntries(
       Object.entries(routines).map(([name, routine]) => [
         name,
         (call: never, buffers: never) =>
-          counted((routine as (c: never, b: never) => RoutineLaunch)(call, buffers)),
+          counted((routine as (c: never, b: never) => RoutineLaunch)(call, buffers), buffers),
       ]),
     ) as Routines;
   }

@@ -53,7 +53,7 @@ export interface Printed {
 }
 
 /** 64 bits of two FNV-1a hashes, as hexadecimal digits. */
-function digest(text: string): string {
+export function digest(text: string): string {
   let a = 0x811c9dc5, b = 0x9747b28c;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
