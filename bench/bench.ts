@@ -5,7 +5,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 
 const flags = parseArgs(Deno.args, {
-  string: ["blas", "device"],
+  string: ["blas", "device", "dtype"],
   boolean: ["plain"],
   default: { batch: 0, threads: 1, seconds: 3, size: 1024 },
 });
@@ -15,6 +15,7 @@ Deno.env.set("PTA_THREADS", String(flags.threads));
 if (flags.blas !== undefined) Deno.env.set("PTA_BLAS", flags.blas);
 if (flags.device !== undefined) Deno.env.set("PTA_DEVICE", flags.device);
 const {
+  autocast,
   capture,
   backendOf,
   defaultDevice,
@@ -28,7 +29,7 @@ const {
   stepScope,
 } = await import("@pta/accelerated");
 type Tensor = import("@pta/accelerated").Tensor;
-const { cnn, GPT, mlp, smallGPT } = await import("./models.ts");
+const { cnn, GPT, gpt2, mlp, resnet, smallGPT } = await import("./models.ts");
 
 /** One step to be timed and how many floating-point operations it takes, 0 when that says little. */
 interface Work {
@@ -42,9 +43,10 @@ function training(
   batches: [Tensor, Tensor][],
   loss: (x: Tensor, y: Tensor) => Tensor,
 ): () => void {
+  const low = flags.dtype === "bfloat16" || flags.dtype === "float16" ? flags.dtype : undefined;
   const body = (x: Tensor, y: Tensor): Tensor => {
     optimizer.zeroGrad();
-    const l = loss(x, y);
+    const l = low === undefined ? loss(x, y) : autocast({ dtype: low }, () => loss(x, y));
     l.backward();
     optimizer.step();
     return l;
@@ -75,6 +77,39 @@ function forwardBackward(leaves: Tensor[], forward: () => Tensor, gradient: Tens
   };
 }
 
+function gptWork(config: typeof smallGPT, batchSize: number, flopOfSample: number): Work {
+  const batch = Number(flags.batch) || batchSize, model = new GPT(config);
+  const { context, vocabulary } = config;
+  const options = { lr: 3e-4, betas: [0.9, 0.95] as [number, number], weightDecay: 0.1 };
+  const optimizer = new optim.AdamW(model.parameters(), options);
+  const batches = Array.from({ length: 8 }, (): [Tensor, Tensor] => [
+    randint(0, vocabulary, [batch, context], { dtype: "int32" }),
+    randint(0, vocabulary, [batch, context], { dtype: "int32" }),
+  ]);
+  realize(...batches.flat());
+  const loss = (x: Tensor, y: Tensor) =>
+    nn.functional.crossEntropy(model.forward(x).reshape(-1, vocabulary), y.reshape(-1));
+  return { step: training(optimizer, batches, loss), flop: batch * flopOfSample, batch };
+}
+
+function imageWork(
+  depth: 18 | 50,
+  batchSize: number,
+  size: number,
+  classes: number,
+  flopOfSample: number,
+): Work {
+  const batch = Number(flags.batch) || batchSize, model = resnet(depth);
+  const optimizer = new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 });
+  const batches = Array.from({ length: 2 }, (): [Tensor, Tensor] => [
+    rand([batch, 3, size, size]),
+    randint(0, classes, [batch], { dtype: "int32" }),
+  ]);
+  realize(...batches.flat());
+  const loss = (x: Tensor, y: Tensor) => nn.functional.crossEntropy(model.forward(x) as Tensor, y);
+  return { step: training(optimizer, batches, loss), flop: batch * flopOfSample, batch };
+}
+
 const works: Record<string, () => Work> = {
   mlp: () => {
     const batch = Number(flags.batch) || 32, model = mlp();
@@ -87,20 +122,12 @@ const works: Record<string, () => Work> = {
     const loss = (x: Tensor, y: Tensor) => nn.functional.crossEntropy(model.forward(x), y);
     return { step: training(optimizer, batches, loss), flop: batch * 454400, batch };
   },
-  gpt: () => {
-    const batch = Number(flags.batch) || 16, model = new GPT();
-    const { context, vocabulary } = smallGPT;
-    const options = { lr: 3e-4, betas: [0.9, 0.95] as [number, number], weightDecay: 0.1 };
-    const optimizer = new optim.AdamW(model.parameters(), options);
-    const batches = Array.from({ length: 8 }, (): [Tensor, Tensor] => [
-      randint(0, vocabulary, [batch, context], { dtype: "int32" }),
-      randint(0, vocabulary, [batch, context], { dtype: "int32" }),
-    ]);
-    realize(...batches.flat());
-    const loss = (x: Tensor, y: Tensor) =>
-      nn.functional.crossEntropy(model.forward(x).reshape(-1, vocabulary), y.reshape(-1));
-    return { step: training(optimizer, batches, loss), flop: batch * 331.9e6, batch };
-  },
+  gpt: () => gptWork(smallGPT, 16, 331.9e6),
+  // 6 flop a parameter and token, and the attention: 12 * layers * width * context.
+  gpt2: () => gptWork(gpt2, 8, 1024 * (6 * 124.4e6 + 12 * 12 * 768 * 1024)),
+  // 3 times the forward pass: 0.56 and 4.1 billion multiply-adds an image.
+  resnet18: () => imageWork(18, 128, 32, 10, 6 * 0.56e9),
+  resnet50: () => imageWork(50, 64, 224, 1000, 6 * 4.1e9),
   cnn: () => {
     const batch = Number(flags.batch) || 64, model = cnn();
     const optimizer = new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 });
@@ -157,24 +184,23 @@ if (make === undefined) {
 }
 manualSeed(0);
 const { step, flop, batch } = make();
-const until = (ms: number, body: () => void) => {
-  const end = performance.now() + ms;
-  do body(); while (performance.now() < end);
-};
-until(700, step);
-await new Promise((resolve) => setTimeout(resolve, 20));
-const blocks: number[] = [];
-until(1000 * Number(flags.seconds), () => {
+const device = defaultDevice(), backend = backendOf(device);
+/** Milliseconds of `count` steps, from one wait for the device to the next. */
+const timed = (count: number): number => {
   const start = performance.now();
-  let count = 0;
-  do {
-    step();
-    count++;
-  } while (performance.now() - start < 100);
-  blocks.push((performance.now() - start) / count);
-});
+  for (let i = 0; i < count; i++) step();
+  backend.synchronize();
+  return performance.now() - start;
+};
+// A device runs ahead of nobody: steps are queued, so their time shows only in blocks that end with a wait.
+let warm = 0, one = 0;
+for (let total = 0; total < 700; total += one, warm++) one = timed(1);
+await new Promise((resolve) => setTimeout(resolve, 20));
+const perBlock = Math.max(1, Math.round(100 / (timed(Math.min(warm, 50)) / Math.min(warm, 50))));
+const blocks: number[] = [], end = performance.now() + 1000 * Number(flags.seconds);
+do blocks.push(timed(perBlock) / perBlock); while (performance.now() < end);
 blocks.sort((a, b) => a - b);
-const ms = blocks[blocks.length >> 1], device = defaultDevice();
+const ms = blocks[blocks.length >> 1];
 console.log(JSON.stringify({
   framework: "pta",
   workload,
@@ -185,7 +211,7 @@ console.log(JSON.stringify({
   steps_per_s: Number((1000 / ms).toPrecision(4)),
   gflop_s: flop === 0 ? undefined : Number((flop / ms / 1e6).toPrecision(3)),
   device,
-  backend: backendOf(device).name,
+  backend: backend.name,
   blas: Deno.env.get("PTA_BLAS") ?? "auto",
   turbo: Deno.env.get("PTA_TURBO") === "1",
   versions: { deno: Deno.version.deno, v8: Deno.version.v8 },

@@ -113,3 +113,75 @@ export class GPT extends nn.Module {
     return this.ln_f.forward(x).matmul(this.wte.weight.transpose(0, 1));
   }
 }
+
+/** GPT-2 small: 124 million parameters, the vocabulary padded to a multiple of 128. */
+export const gpt2: GPTConfig = {
+  layers: 12,
+  heads: 12,
+  width: 768,
+  context: 1024,
+  vocabulary: 50304,
+};
+
+/** Convolution without bias, then batch norm. */
+function convNorm(from: number, to: number, kernel: number, stride = 1): nn.Module[] {
+  const padding = kernel >> 1;
+  return [
+    new nn.Conv2d(from, to, kernel, { stride, padding, bias: false }),
+    new nn.BatchNorm2d(to),
+  ];
+}
+
+/** A residual block: two 3x3 convolutions, or 1x1, 3x3 and 1x1 to four times the width. */
+class Residual extends nn.Module {
+  main: nn.Sequential;
+  skip: nn.Sequential | undefined;
+  constructor(from: number, width: number, stride: number, bottleneck: boolean) {
+    super();
+    const to = bottleneck ? 4 * width : width;
+    this.main = bottleneck
+      ? new nn.Sequential(
+        ...convNorm(from, width, 1),
+        new nn.ReLU(),
+        ...convNorm(width, width, 3, stride),
+        new nn.ReLU(),
+        ...convNorm(width, to, 1),
+      )
+      : new nn.Sequential(
+        ...convNorm(from, width, 3, stride),
+        new nn.ReLU(),
+        ...convNorm(width, to, 3),
+      );
+    if (stride !== 1 || from !== to) {
+      this.skip = new nn.Sequential(...convNorm(from, to, 1, stride));
+    }
+  }
+  override forward(x: Tensor): Tensor {
+    const y = this.main.forward(x) as Tensor;
+    return y.add(this.skip === undefined ? x : this.skip.forward(x) as Tensor).relu();
+  }
+}
+
+/** ResNet-18 for 32x32 images (a 3x3 stem, 10 classes), or ResNet-50 for 224x224 (7x7 stem and pooling, 1,000 classes). */
+export function resnet(depth: 18 | 50): nn.Sequential {
+  const deep = depth === 50, counts = deep ? [3, 4, 6, 3] : [2, 2, 2, 2];
+  const stem = deep
+    ? [...convNorm(3, 64, 7, 2), new nn.ReLU(), new nn.MaxPool2d(3, { stride: 2, padding: 1 })]
+    : [...convNorm(3, 64, 3), new nn.ReLU()];
+  const blocks: nn.Module[] = [];
+  let from = 64;
+  counts.forEach((count, stage) => {
+    const width = 64 << stage;
+    for (let i = 0; i < count; i++) {
+      blocks.push(new Residual(from, width, i === 0 && stage > 0 ? 2 : 1, deep));
+      from = deep ? 4 * width : width;
+    }
+  });
+  return new nn.Sequential(
+    ...stem,
+    ...blocks,
+    new nn.AdaptiveAvgPool2d(1),
+    new nn.Flatten(),
+    new nn.Linear(from, deep ? 1000 : 10),
+  );
+}

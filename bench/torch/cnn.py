@@ -1,5 +1,5 @@
 """Two convolutions with pooling on 28x28 images, mean cross entropy, SGD lr 0.01 momentum 0.9, float32, eager."""
-from common import arguments, run
+from common import arguments, run, training
 
 flags, torch = arguments(batch=64)
 nn, F = torch.nn, torch.nn.functional
@@ -11,16 +11,4 @@ model = nn.Sequential(
     nn.Flatten(), nn.Linear(3136, 10),
 )
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-count = 0
-
-
-def step():
-    global count
-    x, y = batches[count % len(batches)]
-    count += 1
-    optimizer.zero_grad(set_to_none=True)
-    F.cross_entropy(model(x), y).backward()
-    optimizer.step()
-
-
-run("cnn", step, flags)
+run("cnn", training(model, optimizer, batches, F.cross_entropy, flags), flags)

@@ -1,10 +1,11 @@
-"""GPT: 4 layers, 4 heads, width 128, context 64, vocabulary 96, tanh GELU, pre-norm, biases, learned positions, tied head, no dropout.
+"""GPT: 4 layers, 4 heads, width 128, context 64, vocabulary 96 (`--config gpt2`: GPT-2 small, 124M), tanh GELU, pre-norm, biases, learned positions, tied head, no dropout.
 AdamW lr 3e-4, betas 0.9 and 0.95, weight decay 0.1 on all parameters; cross entropy over all positions; float32, eager."""
-from common import arguments, run
+from common import arguments, run, training
 
-flags, torch = arguments(batch=16)
+flags, torch = arguments(batch=16, config="gpt")
 nn, F = torch.nn, torch.nn.functional
-B, T, L, H, C, V = flags.batch, 64, 4, 4, 128, 96
+sizes = {"gpt": (64, 4, 4, 128, 96), "gpt2": (1024, 12, 12, 768, 50304)}
+B, (T, L, H, C, V) = flags.batch, sizes[flags.config]
 
 
 class Block(nn.Module):
@@ -42,16 +43,5 @@ class GPT(nn.Module):
 model = GPT()
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1)
 batches = [(torch.randint(0, V, (B, T)), torch.randint(0, V, (B, T))) for _ in range(8)]
-count = 0
-
-
-def step():
-    global count
-    x, y = batches[count % len(batches)]
-    count += 1
-    optimizer.zero_grad(set_to_none=True)
-    F.cross_entropy(model(x).view(-1, V), y.view(-1)).backward()
-    optimizer.step()
-
-
-run("gpt", step, flags, parameters=sum(p.numel() for p in model.parameters()))
+step = training(model, optimizer, batches, lambda logits, y: F.cross_entropy(logits.view(-1, V), y.view(-1)), flags)
+run(flags.config, step, flags, parameters=sum(p.numel() for p in model.parameters()))
