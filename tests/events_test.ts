@@ -19,7 +19,7 @@ import {
 } from "./trainer_support.ts";
 import { nn, optim } from "@pta/core";
 
-const trainStep = "onTrainStepStart onTrainStepEnd";
+const trainStep = "onTrainStepStart onTrainStepEnd onSafePoint";
 const evalStep = "onEvalStepStart onEvalStepEnd";
 
 /** Drops the module state of a step's payload: event and what a reader wants to see of it. */
@@ -68,6 +68,7 @@ for (const capture of [true, false]) {
       `${evalStep} x2`,
       "onEvalEpochEnd",
       "onTrainingRunEpochEnd",
+      "onSafePoint",
     ];
     assertEquals(fold(log), [
       "onInitEnd",
@@ -153,6 +154,7 @@ Deno.test("events: methods come before the event, and the step event after the o
     "schedulerStep",
     "scheduler.step",
     "onTrainStepEnd",
+    "onSafePoint",
     "trainEpochEnd",
     "onTrainEpochEnd",
     "evalEpochStart",
@@ -167,6 +169,7 @@ Deno.test("events: methods come before the event, and the step event after the o
     "onEvalEpochEnd",
     "trainingRunEpochEnd",
     "onTrainingRunEpochEnd",
+    "onSafePoint",
     "trainingRunEnd",
     "onTrainingRunEnd",
   ]);
@@ -208,7 +211,9 @@ Deno.test("events: a stop lets the later callbacks see the event, then ends the 
     "onInitEnd",
     "onTrainingRunStart",
     "onTrainEpochStart",
-    `${trainStep} x2`,
+    ...trainStep.split(" "),
+    "onTrainStepStart",
+    "onTrainStepEnd",
     "onStopTrainingError",
     "onTrainingRunEnd",
     "cleanup",
@@ -234,7 +239,7 @@ Deno.test("events: max steps counts optimizer steps, the smaller limit wins, and
   await train(9, 4); // 3 steps an epoch: one in the second epoch
   assertEquals(trainer.numUpdates, 4);
   assertEquals(trainer.runConfig.numEpochs, 2);
-  assertEquals(log.at(-2), "onTrainingRunEpochEnd");
+  assertEquals(log.slice(-3, -1), ["onTrainingRunEpochEnd", "onSafePoint"]);
   assertEquals(count("onTrainStepEnd"), 5 + 2);
   await train(1, 50);
   assertEquals(trainer.numUpdates, 3);

@@ -17,6 +17,12 @@ export interface Callback extends Hooks {
   readonly name: string;
   /** Runs when `train()` or `evaluate()` ends, in whatever way: close files and bars here. */
   readonly cleanup?: (trainer: Trainer) => void | Promise<void>;
+  /** What is saved with a run: plain objects, arrays, numbers, texts, tensors. */
+  stateDict?(): unknown;
+  /** Takes over a saved state, after the events that open the run (and the epoch) have fired. */
+  // Each callback names the type of its own state, which only it can make.
+  // deno-lint-ignore no-explicit-any
+  loadStateDict?(state: any): void;
 }
 
 /**

@@ -39,6 +39,12 @@ export interface EvalEpoch {
   readonly isIntermediate: boolean;
 }
 
+/** A moment at which everything that a run is made of belongs together. */
+export interface SafePoint {
+  /** Whether a step or an epoch, with its evaluation, has just ended. */
+  readonly after: "step" | "epoch";
+}
+
 /** An event that carries nothing. */
 export type Nothing = Readonly<Record<never, never>>;
 
@@ -54,6 +60,8 @@ export interface TrainerEvents {
   onTrainStepStart: StepStart;
   /** After the micro-batch, its backward pass and, where it closes a window, the optimizer step. */
   onTrainStepEnd: TrainStepEnd;
+  /** Every callback has seen the end of an optimizer step, or of an epoch: the training state can be saved. */
+  onSafePoint: SafePoint;
   /** The epoch's loss is in the history. */
   onTrainEpochEnd: Nothing;
   /** An evaluation pass begins. */
@@ -119,6 +127,12 @@ export const eventOrder: Readonly<Record<EventName, EventFacts>> = {
       "schedulerStep",
     ],
     when: "the micro-batch is done, with the optimizer's step when it closed a window",
+  },
+  onSafePoint: {
+    scope: "trainStep",
+    after: [],
+    when:
+      "the optimizer has stepped and every callback has seen the step; once more after onTrainingRunEpochEnd",
   },
   onTrainEpochEnd: {
     scope: "epoch",

@@ -2,14 +2,15 @@
 import {
   allReduceGradients,
   type Comm,
+  dtypes,
   full,
   keep,
   noGrad,
   optim,
   type Parameter,
   type Tensor,
+  tensor,
   zeros,
-  zerosLike,
 } from "@pta/core";
 
 /** Where a micro-batch stands in its window. */
@@ -45,7 +46,7 @@ export class GradientWindow {
     this.#parameters = parameters;
     this.#options = options;
     this.#device = parameters[0]?.device;
-    this.#weight = keep(zeros([], { device: this.#device }));
+    this.#weight = keep(zeros([], { device: this.#device }).realize());
   }
 
   /** Whether gradients must be weighted: a window of one micro-batch on one rank is its own mean. */
@@ -99,7 +100,12 @@ export class GradientWindow {
 
   #sumOf(p: Parameter): Tensor {
     let sum = this.#sums.get(p);
-    if (sum === undefined) this.#sums.set(p, sum = keep(zerosLike(p.grad!)));
+    if (sum === undefined) {
+      // From the host, so that the first step has the plan of the others: another plan may round otherwise.
+      const { shape, dtype, numel, device } = p.grad!;
+      sum = keep(tensor(dtypes[dtype].array(numel), { shape, dtype, device }));
+      this.#sums.set(p, sum);
+    }
     return sum;
   }
 

@@ -11,13 +11,18 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
   try {
     await t.trainingRunStart();
     await t.emit("onTrainingRunStart", {});
-    for (let i = 0; i < t.runConfig.numEpochs && !isFinished(t); i++) {
+    if (t.position.stepInEpoch === 0) t.restoreLate();
+    // The last steps of a run that went on in the middle of an epoch may be over: its end is still to come.
+    while (
+      t.position.epoch < t.runConfig.numEpochs && (t.position.stepInEpoch > 0 || !isFinished(t))
+    ) {
       await runTrainEpoch(t, steps);
       if (t.evalDataLoader !== undefined) await runEvalEpoch(t, steps, "eval_loss_epoch");
       await t.trainingRunEpochEnd();
       await t.emit("onTrainingRunEpochEnd", {});
       t.agreeOnStop();
       t.runHistory.incrementEpoch();
+      await t.reach({ epoch: t.position.epoch + 1, stepInEpoch: 0 }, "epoch");
     }
   } catch (error) {
     if (!(error instanceof StopTrainingError)) throw error;
@@ -33,17 +38,20 @@ const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps
 
 async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
   const { gradientAccumulationSteps: window, numTrainBatchesPerEpoch: length } = t.runConfig;
+  const { epoch, stepInEpoch } = t.position;
   await t.trainEpochStart();
   t.lossTracker.reset();
   await t.emit("onTrainEpochStart", {});
+  if (stepInEpoch > 0) t.restoreLate();
   steps.startEpoch();
   await using batches = new BatchSource(t.trainDataLoader!, {
     // Runs that go on with a history go on with its orders too.
     epoch: t.runHistory.currentEpoch - 1,
     length,
     fills: t.runConfig.isDistributed,
+    start: stepInEpoch,
   });
-  for (let step = 0; !isFinished(t); step++) {
+  for (let step = stepInEpoch; !isFinished(t); step++) {
     await t.breathe();
     using _scope = stepScope();
     const next = await batches.next();
@@ -63,6 +71,7 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     }
     const isOptimizerStep = position.isLast;
     await t.emit("onTrainStepEnd", { batch, batchOutput, step, isOptimizerStep, isFiller });
+    await t.reach({ epoch, stepInEpoch: step + 1 }, position.isLast ? "step" : undefined);
     if (position.isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
   }
   await t.trainEpochEnd();
@@ -77,8 +86,9 @@ export async function runEvalEpoch(
   steps: StepRunner,
   metric: string,
   isIntermediate = false,
-): Promise<void> {
+): Promise<number> {
   const modes = [...t.model.modules()].map((module) => [module, module.training] as const);
+  t.startEvaluation();
   try {
     await t.evalEpochStart();
     t.lossTracker.reset();
@@ -95,10 +105,12 @@ export async function runEvalEpoch(
       await t.emit("onEvalStepEnd", { batch, batchOutput, step });
     }
     await t.evalEpochEnd();
-    t.recordLoss(metric);
+    const loss = t.recordLoss(metric, isIntermediate ? { step: t.numUpdates } : {});
     await t.emit("onEvalEpochEnd", { isIntermediate });
     t.agreeOnStop();
+    return loss;
   } finally {
+    t.endEvaluation();
     for (const [module, training] of modes) module.training = training;
   }
 }

@@ -54,6 +54,18 @@ export class LossTracker {
     return { sum: this.#sum.item(), count: this.#count.item() };
   }
 
+  /** Sum and count, read from the device. */
+  stateDict(): { sum: number; count: number } {
+    return this.total();
+  }
+
+  /** Takes over what {@linkcode stateDict} gave. */
+  loadStateDict(state: { readonly sum: number; readonly count: number }): void {
+    this.#sum.copy_([state.sum]);
+    this.#count.copy_([state.count]);
+    realize(this.#sum, this.#count);
+  }
+
   /** Reads the mean loss over the samples of this rank; NaN when there were none. */
   average(): number {
     const { sum, count } = this.total();

@@ -38,6 +38,7 @@ export {
   eventNames,
   eventOrder,
   type Nothing,
+  type SafePoint,
   type StepStart,
   StopTrainingError,
   type TrainerEvents,
@@ -75,12 +76,14 @@ export { historyTable, type TableOptions } from "./history/table.ts";
 export { LossTracker } from "./loss_tracker.ts";
 export type {
   CreateScheduler,
+  EvaluateNowOptions,
   EvaluateOptions,
   LossFunc,
   Scheduler,
   TrainerOptions,
   TrainOptions,
 } from "./options.ts";
+export type { Checkpointer, RunPosition, SavedRun, Stateful } from "./resume.ts";
 export { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
 export { CallbackError, CallbackRunner } from "./runner.ts";
 export { TrainerServices } from "./services.ts";

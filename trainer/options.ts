@@ -2,6 +2,7 @@
 import type { Collate, data, nn, optim, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
 import type { RunHistory } from "./history.ts";
+import type { Checkpointer } from "./resume.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
 
 /** A loss: a function, or a module such as `nn.CrossEntropyLoss`, of model output and target, giving a mean of one element. */
@@ -40,6 +41,8 @@ export interface TrainerOptions {
    * does not call them again, so say `true` when yours only build tensors.
    */
   readonly capture?: boolean;
+  /** Finds what `train({ resumeFrom })` names. */
+  readonly checkpointer?: Checkpointer;
 }
 
 /** What `train()` takes. */
@@ -68,8 +71,10 @@ export interface TrainOptions {
   readonly evalDataLoaderOptions?: Partial<data.DataLoaderOptions>;
   /** Joins samples to batches, in both loaders. */
   readonly collate?: Collate;
-  /** Whether the history starts empty; true by default. */
+  /** Whether the history starts empty; true by default. A run that goes on takes the history it had. */
   readonly resetRunHistory?: boolean;
+  /** Goes on with a saved run: a training-state directory, or what else the checkpointer knows. */
+  readonly resumeFrom?: string;
 }
 
 /** What `evaluate()` takes. */
@@ -82,4 +87,12 @@ export interface EvaluateOptions {
   readonly dataLoaderOptions?: Partial<data.DataLoaderOptions>;
   /** Joins samples to batches. */
   readonly collate?: Collate;
+}
+
+/** What `evaluateNow()` takes. */
+export interface EvaluateNowOptions {
+  /** Name of the mean loss in the history; `intermediate_eval_loss`, or `eval_loss_epoch` when the pass interrupts no epoch. */
+  readonly metric?: string;
+  /** Whether the pass interrupts a training epoch; its loss then belongs to the optimizer step. True by default. */
+  readonly isIntermediate?: boolean;
 }

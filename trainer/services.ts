@@ -3,8 +3,9 @@ import type { Comm, ReduceOp, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
 import { gatherTensor, reduceNumbers } from "./collectives.ts";
 import { type EventName, StopTrainingError, type TrainerEvents } from "./events.ts";
-import { InMemoryRunHistory, type RunHistory } from "./history.ts";
+import { InMemoryRunHistory, type RecordOptions, type RunHistory } from "./history.ts";
 import { LossTracker } from "./loss_tracker.ts";
+import type { RunPosition, Stateful } from "./resume.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
 import { CallbackRunner } from "./runner.ts";
 import type { Trainer } from "./trainer.ts";
@@ -13,8 +14,6 @@ import type { Trainer } from "./trainer.ts";
 export abstract class TrainerServices {
   /** Metrics of the run. */
   readonly runHistory: RunHistory;
-  /** Loss of the running epoch on this rank. */
-  readonly lossTracker: LossTracker;
   /** Optimizer steps of this run so far. */
   numUpdates = 0;
   /** Why the last training run stopped early; `undefined` when it did not. */
@@ -24,6 +23,12 @@ export abstract class TrainerServices {
   /** The frozen configuration of the run, once there is one. */
   protected currentRunConfig: TrainerRunConfig | undefined;
   readonly #runner: CallbackRunner;
+  readonly #trainLoss: LossTracker;
+  readonly #evalLoss: LossTracker;
+  readonly #registered: Map<string, Stateful> = new Map();
+  #isEvaluating = false;
+  #isAtSafePoint = false;
+  #place = { epoch: 0, stepInEpoch: 0 };
   readonly #logged: Set<string> = new Set();
   #isRunning = false;
   #lastBreath = 0;
@@ -38,9 +43,96 @@ export abstract class TrainerServices {
     options: { readonly runHistory: RunHistory | undefined; readonly device: string | undefined },
   ) {
     const { runHistory, device } = options;
-    this.lossTracker = new LossTracker(device);
+    this.#trainLoss = new LossTracker(device);
+    this.#evalLoss = new LossTracker(device);
     this.runHistory = runHistory ?? new InMemoryRunHistory();
     this.#runner = new CallbackRunner(callbacks);
+  }
+
+  /** Loss of the running pass on this rank: of the evaluation while there is one, else of the training epoch. */
+  get lossTracker(): LossTracker {
+    return this.#isEvaluating ? this.#evalLoss : this.#trainLoss;
+  }
+
+  /** Loss of the training epoch on this rank, whatever runs inside it. */
+  get trainLossTracker(): LossTracker {
+    return this.#trainLoss;
+  }
+
+  /** Whether an evaluation pass is running. */
+  get isEvaluating(): boolean {
+    return this.#isEvaluating;
+  }
+
+  /**
+   * Turns to the losses of an evaluation; the loop calls it.
+   *
+   * @throws {RangeError} Inside another evaluation
+   */
+  startEvaluation(): void {
+    if (this.#isEvaluating) throw new RangeError("Cannot evaluate inside an evaluation");
+    this.#isEvaluating = true;
+  }
+
+  /** Turns back to the losses of training; the loop calls it. */
+  endEvaluation(): void {
+    this.#isEvaluating = false;
+  }
+
+  /** Where the run stands: what comes next. */
+  get position(): RunPosition {
+    return { ...this.#place, numUpdates: this.numUpdates };
+  }
+
+  /** Whether the training state can be saved now: in the event `onSafePoint`, and when no run is going on. */
+  get isAtSafePoint(): boolean {
+    return this.#isAtSafePoint || !this.#isRunning;
+  }
+
+  /** Sets where the run stands; the loop calls it. After a whole step or epoch the callbacks may save. */
+  async reach(
+    place: Omit<RunPosition, "numUpdates">,
+    after: "step" | "epoch" | undefined,
+  ): Promise<void> {
+    this.#place = { epoch: place.epoch, stepInEpoch: place.stepInEpoch };
+    if (after === undefined || !this.#runner.listens("onSafePoint")) return;
+    this.#isAtSafePoint = true;
+    try {
+      await this.emit("onSafePoint", { after });
+    } finally {
+      this.#isAtSafePoint = false;
+    }
+  }
+
+  /**
+   * Saves an object with the run from now on, and gives it its state back when the run is resumed. Register before `train()`.
+   *
+   * @param name Unique among the registered
+   * @param object What to save
+   * @throws {RangeError} When the name is taken by another object
+   * @throws {TypeError} When the object lacks one of the two methods
+   */
+  registerState(name: string, object: Stateful): void {
+    if (typeof object?.stateDict !== "function" || typeof object.loadStateDict !== "function") {
+      throw new TypeError(
+        `Cannot register "${name}": it must have the methods stateDict and loadStateDict`,
+      );
+    }
+    if ((this.#registered.get(name) ?? object) !== object) {
+      throw new RangeError(`Cannot register "${name}": another object has that name`);
+    }
+    this.#registered.set(name, object);
+  }
+
+  /** What {@linkcode TrainerServices.registerState} and the callbacks add to the training state. */
+  protected ownStates(): [string, Stateful][] {
+    const states: [string, Stateful][] = [["lossTracker", this.#trainLoss]];
+    for (const c of this.callbacks) {
+      if (c.stateDict === undefined || c.loadStateDict === undefined) continue;
+      states.push([`callbacks.${c.name}`, c as Stateful]);
+    }
+    for (const [name, object] of this.#registered) states.push([`objects.${name}`, object]);
+    return states;
   }
 
   /** The callbacks, in the order they run. */
@@ -105,11 +197,13 @@ export abstract class TrainerServices {
     return this.comm === undefined ? tensor : gatherTensor(tensor, this.comm);
   }
 
-  /** Records the loss tracker's mean over all ranks. */
-  recordLoss(metric: string): void {
+  /** Records the loss tracker's mean over all ranks, and returns it. */
+  recordLoss(metric: string, options: RecordOptions = {}): number {
     const { sum, count } = this.lossTracker.total();
     const [totalSum, totalCount] = this.reduce([sum, count]);
-    this.runHistory.record(metric, totalSum / totalCount, { direction: "lower" });
+    const loss = totalSum / totalCount;
+    this.runHistory.record(metric, loss, { direction: "lower", ...options });
+    return loss;
   }
 
   /** Prints a line, once a machine. */

@@ -16,12 +16,14 @@ import { createLoader } from "./create_loader.ts";
 import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
 import { runEvalEpoch, runTraining } from "./loop.ts";
 import type {
+  EvaluateNowOptions,
   EvaluateOptions,
   LossFunc,
   Scheduler,
   TrainerOptions,
   TrainOptions,
 } from "./options.ts";
+import { type Checkpointer, earlyStates, type SavedRun, type Stateful } from "./resume.ts";
 import { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
 import { TrainerServices } from "./services.ts";
 import { StepRunner } from "./step.ts";
@@ -48,6 +50,10 @@ export class Trainer extends TrainerServices {
   evalDataLoader: BatchLoader | undefined;
   readonly #seed: number | undefined;
   readonly #capture: boolean | undefined;
+  readonly #checkpointer: Checkpointer | undefined;
+  #steps: StepRunner | undefined;
+  #saved: SavedRun | undefined;
+  #isResumed = false;
   #isRankSeeded = false;
 
   /**
@@ -65,6 +71,7 @@ export class Trainer extends TrainerServices {
     this.optimizer = options.optimizer;
     this.#seed = options.seed;
     this.#capture = options.capture;
+    this.#checkpointer = options.checkpointer;
     this.emit("onInitEnd", {});
   }
 
@@ -89,7 +96,6 @@ export class Trainer extends TrainerServices {
         ...asked,
         evalPerDeviceBatchSize: evalDataset && perDeviceBatchSize,
       });
-      if (options.resetRunHistory ?? true) this.runHistory.reset();
       this.trainDataLoader = this.createTrainDataLoader(options.trainDataset, perDeviceBatchSize, {
         ...loading,
         ...options.trainDataLoaderOptions,
@@ -107,7 +113,12 @@ export class Trainer extends TrainerServices {
         numTrainBatchesPerEpoch: this.#agreeOnLength(options),
       });
       this.numUpdates = 0;
+      await this.reach({ epoch: 0, stepInEpoch: 0 }, undefined);
       this.scheduler = options.createScheduler?.(this.optimizer!, this.currentRunConfig);
+      this.#saved = await this.restore(options);
+      this.#isResumed = this.#saved !== undefined;
+      if (this.#saved !== undefined) await this.#restoreEarly(this.#saved);
+      else if (options.resetRunHistory ?? true) this.runHistory.reset();
       await this.#withSteps((steps) => runTraining(this, steps));
     });
   }
@@ -135,6 +146,82 @@ export class Trainer extends TrainerServices {
       await this.evaluationRunEnd();
       await this.emitFinal("onEvaluationRunEnd", {});
     });
+  }
+
+  /**
+   * Evaluates on the run's evaluation loader in the middle of training: between two steps, at the end of an epoch, or from any hook of training. Training
+   * mode, loss tracker and captured steps stay as they are. All ranks must call it at the same point.
+   *
+   * @param options Name of the metric, and whether the pass interrupts an epoch
+   * @returns The mean loss over all ranks, which is recorded as well
+   * @throws {RangeError} Outside `train()`, without an evaluation dataset, or inside another evaluation
+   */
+  async evaluateNow(options: EvaluateNowOptions = {}): Promise<number> {
+    if (this.#steps === undefined || this.evalDataLoader === undefined) {
+      throw new RangeError(
+        "Cannot evaluate now: evaluateNow() works inside train() with an evalDataset",
+      );
+    }
+    const { isIntermediate = true } = options;
+    const metric = options.metric ??
+      (isIntermediate ? "intermediate_eval_loss" : "eval_loss_epoch");
+    return await runEvalEpoch(this, this.#steps, metric, isIntermediate);
+  }
+
+  /** Everything that makes the run what it is, by name; see {@linkcode TrainerServices.registerState}. */
+  trainingState(): ReadonlyMap<string, Stateful> {
+    const states: [string, Stateful][] = [["model", this.model]];
+    for (const name of ["optimizer", "scheduler", "trainDataLoader"] as const) {
+      const part = this[name];
+      if (isStateful(part)) states.push([name, part]);
+    }
+    if (isStateful(this.runHistory)) states.push(["history", this.runHistory]);
+    const random = {
+      stateDict: () => defaultGenerator.state(),
+      loadStateDict: (state: { seed: number; offset: number }) => defaultGenerator.setState(state),
+    };
+    return new Map([...states, ...this.ownStates(), ["random", random]]);
+  }
+
+  /** Whether this run goes on with a saved one. */
+  get isResumed(): boolean {
+    return this.#isResumed;
+  }
+
+  /**
+   * Finds the saved run that `resumeFrom` names; by default the checkpointer does. Nothing is loaded here.
+   *
+   * @returns `undefined` to start anew
+   * @throws {ReferenceError} When there is nobody who can
+   */
+  protected async restore(options: TrainOptions): Promise<SavedRun | undefined> {
+    if (options.resumeFrom === undefined) return undefined;
+    if (this.#checkpointer === undefined) {
+      throw new ReferenceError(
+        `Cannot resume from "${options.resumeFrom}": give the Trainer a checkpointer or override restore`,
+      );
+    }
+    return await this.#checkpointer.load(this, options.resumeFrom);
+  }
+
+  async #restoreEarly({ position, states }: SavedRun): Promise<void> {
+    const known = this.trainingState();
+    for (const name of earlyStates) {
+      if (states.has(name)) known.get(name)?.loadStateDict(states.get(name));
+    }
+    this.numUpdates = position.numUpdates;
+    await this.reach(position, undefined);
+  }
+
+  /** Loads what is loaded when the opening events have fired; the loop calls it. */
+  restoreLate(): void {
+    const saved = this.#saved;
+    this.#saved = undefined;
+    if (saved === undefined) return;
+    for (const [name, part] of this.trainingState()) {
+      const isLate = name === "history" || !earlyStates.includes(name);
+      if (isLate && saved.states.has(name)) part.loadStateDict(saved.states.get(name));
+    }
   }
 
   // The five steps of training, and the one of evaluation.
@@ -271,7 +358,7 @@ export class Trainer extends TrainerServices {
     return { loss, modelOutputs, batchSize: batchSizeOf(target) };
   }
 
-  async #withSteps(body: (steps: StepRunner) => Promise<void>): Promise<void> {
+  async #withSteps(body: (steps: StepRunner) => Promise<unknown>): Promise<void> {
     const steps = new StepRunner(this, {
       train: this.#capture ?? !this.#overrides(
         "calculateTrainBatchLoss",
@@ -281,9 +368,11 @@ export class Trainer extends TrainerServices {
       ),
       evaluate: this.#capture ?? !this.#overrides("calculateEvalBatchLoss"),
     });
+    this.#steps = steps;
     try {
       await body(steps);
     } finally {
+      this.#steps = undefined;
       steps.dispose();
     }
   }
@@ -292,6 +381,10 @@ export class Trainer extends TrainerServices {
     return methods.some((name) => this[name] !== Trainer.prototype[name]);
   }
 }
+
+const isStateful = (x: unknown): x is Stateful =>
+  typeof (x as Stateful | undefined)?.stateDict === "function" &&
+  typeof (x as Stateful).loadStateDict === "function";
 
 // Far apart, so that no rank's seed is one that a user would give to another run; seeds are below 2^53.
 const rankSeed = (seed: number, rank: number) => (seed + rank * 2 ** 32) % 2 ** 53;

@@ -50,6 +50,7 @@ export class DataLoader<B = any> {
   readonly #collate: Collate | undefined;
   readonly #prefetch: number;
   #epoch = 0;
+  #start = 0;
 
   /**
    * Makes a loader; nothing is read yet.
@@ -112,9 +113,32 @@ export class DataLoader<B = any> {
     this.#epoch = epoch;
   }
 
-  #batches(): Iterator<readonly number[]> {
+  /**
+   * Says at which batch the next pass, and only that, begins. Samples before it are not read.
+   *
+   * @throws {RangeError} When it is not a whole number of at least 0
+   */
+  startAt(batch: number): void {
+    if (!Number.isSafeInteger(batch) || batch < 0) {
+      throw new RangeError(
+        `Cannot start at batch ${batch}: it must be a whole number of at least 0`,
+      );
+    }
+    this.#start = batch;
+  }
+
+  #batches(start: number): Iterator<readonly number[]> {
     this.batchSampler.setEpoch?.(this.#epoch++);
-    return this.batchSampler[Symbol.iterator]();
+    const batches = this.batchSampler[Symbol.iterator]();
+    for (let i = 0; i < start; i++) batches.next();
+    return batches;
+  }
+
+  // Taken when a pass is asked for, not at its first batch: it may never be asked for one.
+  #takeStart(): number {
+    const start = this.#start;
+    this.#start = 0;
+    return start;
   }
 
   /** Fetches samples now, or a promise of them when the dataset is asynchronous. */
@@ -141,8 +165,12 @@ export class DataLoader<B = any> {
    *
    * @throws {TypeError} When the dataset returns promises
    */
-  *[Symbol.iterator](): Generator<B, void, void> {
-    const batches = this.#batches();
+  [Symbol.iterator](): Generator<B, void, void> {
+    return this.#pass(this.#takeStart());
+  }
+
+  *#pass(start: number): Generator<B, void, void> {
+    const batches = this.#batches(start);
     for (let next = batches.next(); !next.done; next = batches.next()) {
       const fetched = this.#fetch(next.value);
       if (fetched instanceof Promise) {
@@ -154,8 +182,12 @@ export class DataLoader<B = any> {
   }
 
   /** Batches of the next epoch. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<B, void, void> {
-    const batches = this.#batches(), ahead: Promise<Fetched>[] = [];
+  [Symbol.asyncIterator](): AsyncGenerator<B, void, void> {
+    return this.#passAsync(this.#takeStart());
+  }
+
+  async *#passAsync(start: number): AsyncGenerator<B, void, void> {
+    const batches = this.#batches(start), ahead: Promise<Fetched>[] = [];
     for (;;) {
       while (ahead.length < this.#prefetch) {
         const next = batches.next();

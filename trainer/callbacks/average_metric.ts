@@ -50,6 +50,12 @@ export function averageMetric(options: AverageMetricOptions): Callback {
         onTrainEpochEnd: (trainer: Trainer) => end(trainer, "train"),
       }
       : {}),
+    stateDict: () => ({ sum: sum?.item() ?? 0, count }),
+    loadStateDict: (state: { sum: number; count: number }) => {
+      // Made at the start of an epoch; a state from between two epochs has nothing to add up.
+      if (sum !== undefined) realize(sum.copy_([state.sum]));
+      count = state.count;
+    },
     onEvalEpochStart: start,
     onEvalStepEnd: (_, { batch, batchOutput }) => add(batch, batchOutput),
     onEvalEpochEnd: (trainer) => end(trainer, "eval"),

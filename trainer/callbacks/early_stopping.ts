@@ -32,6 +32,10 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
     onTrainingRunStart: () => {
       if (resetOnTrain) [best, epochsWithout] = [undefined, 0];
     },
+    stateDict: () => ({ best, epochsWithout }),
+    loadStateDict: (state: { best?: number; epochsWithout: number }) => {
+      ({ best, epochsWithout } = { best: undefined, ...state });
+    },
     onTrainingRunEpochEnd: ({ runHistory }) => {
       const { value, isBetter } = watched(runHistory, watchMetric, options.direction);
       if (best === undefined || (isBetter(value, best) && !(Math.abs(value - best) <= threshold))) {

@@ -28,6 +28,10 @@ export function saveBest(options: SaveBestOptions = {}): Callback {
     onTrainingRunStart: () => {
       if (resetOnTrain) best = undefined;
     },
+    stateDict: () => ({ best }),
+    loadStateDict: (state: { best?: number }) => {
+      best = state.best;
+    },
     onTrainingRunEpochEnd: async (trainer) => {
       const { value, isBetter } = watched(trainer.runHistory, watchMetric, options.direction);
       if (best !== undefined && !isBetter(value, best)) return;
