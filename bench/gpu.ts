@@ -66,6 +66,15 @@ interface Line {
 const here = (path: string): string => new URL(path, import.meta.url).pathname;
 const python = Deno.env.get("PTA_PYTHON") ?? "python3";
 
+/** What a command prints; nothing when it cannot be run. */
+function said(name: string, ...args: string[]): string {
+  try {
+    return new TextDecoder().decode(new Deno.Command(name, { args }).outputSync().stdout).trim();
+  } catch {
+    return "";
+  }
+}
+
 /** The JSON lines that a command prints. */
 async function lines(command: readonly string[]): Promise<Line[]> {
   const { success, stdout, stderr } = await new Deno.Command(command[0], {
@@ -82,17 +91,17 @@ async function lines(command: readonly string[]): Promise<Line[]> {
 
 const middle = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const wanted = new RegExp(flags.only ?? ".");
-const deno = Deno.execPath(), device = ["--device", flags.device];
-const time = ["--seconds", `${flags.seconds}`];
+const deno = Deno.execPath(), device: string[] = ["--device", String(flags.device)];
+const time: string[] = ["--seconds", `${flags.seconds}`];
 const result = {
   date: new Date().toISOString().slice(0, 10),
-  commit: await new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"] }).output()
-    .then((o) => new TextDecoder().decode(o.stdout).trim())
-    .catch(() => ""),
+  commit: said("git", "rev-parse", "--short", "HEAD"),
   deno: Deno.version.deno,
-  gpu: await new Deno.Command("nvidia-smi", {
-    args: ["--query-gpu=name,driver_version,power.limit,clocks.max.sm", "--format=csv,noheader"],
-  }).output().then((o) => new TextDecoder().decode(o.stdout).trim()).catch(() => ""),
+  gpu: said(
+    "nvidia-smi",
+    "--query-gpu=name,driver_version,power.limit,clocks.max.sm",
+    "--format=csv,noheader",
+  ),
   ceilings: [] as Line[],
   comparisons: [] as Record<string, unknown>[],
 };
