@@ -15,6 +15,37 @@ export {
 } from "./callbacks/early_stopping.ts";
 export { AveragedWeights } from "./callbacks/averaged_weights.ts";
 export {
+  type BatchSizeThatFitsOptions,
+  findBatchSize,
+  type FindBatchSizeOptions,
+  isOutOfMemory,
+  withBatchSizeThatFits,
+} from "./callbacks/batch_size_finder.ts";
+export { evaluateEvery, type EvaluateEveryOptions } from "./callbacks/evaluate_every.ts";
+export {
+  findLearningRate,
+  type FindLearningRateOptions,
+  type LearningRateCurve,
+} from "./callbacks/learning_rate_finder.ts";
+export {
+  cutmix,
+  type MixingOptions,
+  mixup,
+  type MixupOptions,
+  mixupOrCutmix,
+  type MixupOrCutmixOptions,
+} from "./callbacks/mixing.ts";
+export { type AveragingCallback, modelEma, type ModelEmaOptions } from "./callbacks/model_ema.ts";
+export { modelSummary, type ModelSummaryOptions } from "./callbacks/model_summary.ts";
+export { profiler, type ProfilerOptions } from "./callbacks/profiler.ts";
+export { syncBatchNorm } from "./callbacks/sync_batch_norm.ts";
+export {
+  type UpdateBatchNormOptions,
+  updateBatchNormStatistics,
+  weightAveraging,
+  type WeightAveragingOptions,
+} from "./callbacks/weight_averaging.ts";
+export {
   gradientStatistics,
   type GradientStatisticsOptions,
 } from "./callbacks/gradient_statistics.ts";

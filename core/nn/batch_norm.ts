@@ -103,7 +103,7 @@ export class SyncBatchNorm extends BatchNorm {
   }
 
   /**
-   * Replaces every batch normalisation in a model by one that spans the ranks, with the same parameters and statistics.
+   * Replaces every batch normalisation in a model by one that spans the ranks, with the same tensors as parameters and statistics.
    * @param module The model; changed in place, unless it is itself a batch normalisation
    * @param processGroup Name of the communicator
    * @returns The model, or what replaces it
@@ -119,7 +119,9 @@ export class SyncBatchNorm extends BatchNorm {
         trackRunningStats,
         processGroup,
       });
-      made.loadStateDict(module.stateDict());
+      // The same tensors, as an optimizer may have them already.
+      Object.assign(made, { weight: module.weight, bias: module.bias });
+      for (const [name, buffer] of module.namedBuffers()) made.registerBuffer(name, buffer);
       return made.train(module.training);
     }
     module.mapChildren((child) => SyncBatchNorm.convertSyncBatchNorm(child, processGroup));

@@ -26,8 +26,8 @@ export function timeBudget(options: TimeBudgetOptions): Callback {
   if (!(budget > 0)) {
     throw new RangeError(`Cannot train for ${budget} seconds: the budget must be above 0`);
   }
-  let started = 0;
-  const used = () => (now() - started) / 1000;
+  let started = 0, before = 0;
+  const used = () => before + (now() - started) / 1000;
   const check = (trainer: Trainer) => {
     if (used() < budget) return;
     throw new StopTrainingError(
@@ -37,7 +37,11 @@ export function timeBudget(options: TimeBudgetOptions): Callback {
   return callback({
     name: "timeBudget",
     onTrainingRunStart: () => {
-      started = now();
+      [started, before] = [now(), 0];
+    },
+    stateDict: () => ({ seconds: used() }),
+    loadStateDict: (state: { seconds: number }) => {
+      before = state.seconds;
     },
     onTrainStepEnd: (trainer, { isOptimizerStep }) => {
       if (isOptimizerStep) check(trainer);
