@@ -60,7 +60,18 @@ export { logMetrics, type LogMetricsOptions } from "./callbacks/log_metrics.ts";
 export { printProgress } from "./callbacks/print_progress.ts";
 export { progressBar, type ProgressBarOptions } from "./callbacks/progress_bar.ts";
 export { saveBest, type SaveBestOptions } from "./callbacks/save_best.ts";
+export {
+  saveState,
+  type SaveStateCallback,
+  type SaveStateOptions,
+} from "./callbacks/save_state.ts";
 export { terminateOnNaN, type TerminateOnNaNOptions } from "./callbacks/terminate_on_nan.ts";
+export { TrainingStateError, type TrainingStateFault } from "./checkpoint/error.ts";
+export { directoryCheckpointer } from "./checkpoint/checkpointer.ts";
+export { listStates, type SavedState } from "./checkpoint/folder.ts";
+export type { WatchedValue } from "./checkpoint/manifest.ts";
+export type { ResumeFrom } from "./checkpoint/resume_from.ts";
+export { saveTrainingState, type SaveTrainingStateOptions } from "./checkpoint/save.ts";
 export {
   type EvalEpoch,
   type EvalStepEnd,

@@ -1,14 +1,32 @@
 /** What the trainer's constructor and methods take. */
 import type { Collate, data, nn, optim, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
+import type { ResumeFrom } from "./checkpoint/resume_from.ts";
 import type { RunHistory } from "./history.ts";
 import type { Checkpointer } from "./resume.ts";
+import type { IterableDataset } from "./stream_loader.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
 
-/** A loss: a function, or a module such as `nn.CrossEntropyLoss`, of model output and target, giving a mean of one element. */
+/** A loss with what it is a mean over, and more keys that pass through to the callbacks. */
+export interface LossParts {
+  /** 0-d: the mean loss. */
+  readonly loss: Tensor;
+  /** What it is a mean over, such as the number of tokens that count; the samples when left out. */
+  readonly weight?: number | Tensor;
+  /** Whatever else the loss knows, such as its terms. */
+  readonly [key: string]: unknown;
+}
+
+/**
+ * A loss: a function, or a module such as `nn.CrossEntropyLoss`, of model output and target. It gives a mean of one element, or an object that has it.
+ * For a batch that is no array `[input, target]`, the target is the batch.
+ */
 export type LossFunc =
-  | ((output: Tensor, target: Tensor) => Tensor)
-  | { forward(output: Tensor, target: Tensor): Tensor };
+  // The model decides what its output is, the data what a target is.
+  // deno-lint-ignore no-explicit-any
+  | ((output: any, target: any) => Tensor | LossParts)
+  // deno-lint-ignore no-explicit-any
+  | { forward(output: any, target: any): Tensor | LossParts };
 
 /** Changes something, usually the learning rate, after each optimizer step. */
 export interface Scheduler {
@@ -41,16 +59,16 @@ export interface TrainerOptions {
    * does not call them again, so say `true` when yours only build tensors.
    */
   readonly capture?: boolean;
-  /** Finds what `train({ resumeFrom })` names. */
+  /** Finds what `train({ resumeFrom })` names; training-state directories when left out. */
   readonly checkpointer?: Checkpointer;
 }
 
 /** What `train()` takes. */
 export interface TrainOptions {
   /** Data to train on. */
-  readonly trainDataset: data.Dataset;
+  readonly trainDataset: data.Dataset | IterableDataset;
   /** Data to evaluate on after each epoch; no evaluation when left out. */
-  readonly evalDataset?: data.Dataset;
+  readonly evalDataset?: data.Dataset | IterableDataset;
   /** Number of epochs; may be left out when `maxNumTrainSteps` is given. */
   readonly numEpochs?: number;
   /** Samples of a micro-batch on each rank; 8 by default. */
@@ -69,22 +87,31 @@ export interface TrainOptions {
   readonly trainDataLoaderOptions?: Partial<data.DataLoaderOptions>;
   /** Laid over the defaults of the evaluation loader. */
   readonly evalDataLoaderOptions?: Partial<data.DataLoaderOptions>;
+  /** Micro-batches of an epoch at most, on each rank; the run's configuration counts with it. */
+  readonly limitTrainBatches?: number;
+  /** Batches of an evaluation at most, on each rank. */
+  readonly limitEvalBatches?: number;
   /** Joins samples to batches, in both loaders. */
   readonly collate?: Collate;
   /** Whether the history starts empty; true by default. A run that goes on takes the history it had. */
   readonly resetRunHistory?: boolean;
-  /** Goes on with a saved run: a training-state directory, or what else the checkpointer knows. */
-  readonly resumeFrom?: string;
+  /**
+   * Goes on with a saved run: `latest` of what `saveState` has saved, a training-state directory, or a folder of them. Left out, a run with `saveState`
+   * goes on with the latest when its launcher has restarted it.
+   */
+  readonly resumeFrom?: ResumeFrom;
 }
 
 /** What `evaluate()` takes. */
 export interface EvaluateOptions {
   /** Data to evaluate on. */
-  readonly dataset: data.Dataset;
+  readonly dataset: data.Dataset | IterableDataset;
   /** Samples of a batch on each rank; 8 by default. */
   readonly perDeviceBatchSize?: number;
   /** Laid over the defaults of the loader. */
   readonly dataLoaderOptions?: Partial<data.DataLoaderOptions>;
+  /** Batches at most, on each rank. */
+  readonly limitBatches?: number;
   /** Joins samples to batches. */
   readonly collate?: Collate;
 }
@@ -93,6 +120,8 @@ export interface EvaluateOptions {
 export interface EvaluateNowOptions {
   /** Name of the mean loss in the history; `intermediate_eval_loss`, or `eval_loss_epoch` when the pass interrupts no epoch. */
   readonly metric?: string;
+  /** Batches at most, on each rank; the limit of the run when left out. */
+  readonly limitBatches?: number;
   /** Whether the pass interrupts a training epoch; its loss then belongs to the optimizer step. True by default. */
   readonly isIntermediate?: boolean;
 }

@@ -22,6 +22,7 @@
  * Data order is a pure function of (seed, `runHistory.currentEpoch`), so the loader starts at batch `stepInEpoch` without reading earlier ones; a
  * loader with `stateDict` and `loadStateDict` goes on by itself.
  */
+import type { ResumeFrom } from "./checkpoint/resume_from.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Where a run stands: what comes next. */
@@ -60,8 +61,9 @@ export interface Checkpointer {
    * @param trainer Whose run goes on
    * @param resumeFrom As given to `train()`
    * @returns `undefined` when there is nothing yet, so that the run starts anew
+   * @throws {Error} When it cannot be loaded, on all ranks
    */
-  load(trainer: Trainer, resumeFrom: string): Promise<SavedRun | undefined>;
+  load(trainer: Trainer, resumeFrom: ResumeFrom): Promise<SavedRun | undefined>;
 }
 
 /** Names of the states that are loaded before a run starts; the others follow when its opening events have fired. */

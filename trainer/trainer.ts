@@ -12,6 +12,7 @@ import {
 } from "@pta/core";
 import { type Batch, type BatchOutput, batchSizeOf, pairOf } from "./batch.ts";
 import type { BatchLoader } from "./batch_source.ts";
+import { directoryCheckpointer, resumeAskedByLauncher } from "./checkpoint/checkpointer.ts";
 import { createLoader } from "./create_loader.ts";
 import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
 import { runEvalEpoch, runTraining } from "./loop.ts";
@@ -50,7 +51,7 @@ export class Trainer extends TrainerServices {
   evalDataLoader: BatchLoader | undefined;
   readonly #seed: number | undefined;
   readonly #capture: boolean | undefined;
-  readonly #checkpointer: Checkpointer | undefined;
+  readonly #checkpointer: Checkpointer;
   #steps: StepRunner | undefined;
   #saved: SavedRun | undefined;
   #isResumed = false;
@@ -71,7 +72,7 @@ export class Trainer extends TrainerServices {
     this.optimizer = options.optimizer;
     this.#seed = options.seed;
     this.#capture = options.capture;
-    this.#checkpointer = options.checkpointer;
+    this.#checkpointer = options.checkpointer ?? directoryCheckpointer;
     this.emit("onInitEnd", {});
   }
 
@@ -192,16 +193,11 @@ export class Trainer extends TrainerServices {
    * Finds the saved run that `resumeFrom` names; by default the checkpointer does. Nothing is loaded here.
    *
    * @returns `undefined` to start anew
-   * @throws {ReferenceError} When there is nobody who can
+   * @throws {TrainingStateError} When it is missing, foreign, damaged or of another model; names the file
    */
   protected async restore(options: TrainOptions): Promise<SavedRun | undefined> {
-    if (options.resumeFrom === undefined) return undefined;
-    if (this.#checkpointer === undefined) {
-      throw new ReferenceError(
-        `Cannot resume from "${options.resumeFrom}": give the Trainer a checkpointer or override restore`,
-      );
-    }
-    return await this.#checkpointer.load(this, options.resumeFrom);
+    const from = options.resumeFrom ?? resumeAskedByLauncher(this);
+    return from === undefined ? undefined : await this.#checkpointer.load(this, from);
   }
 
   async #restoreEarly({ position, states }: SavedRun): Promise<void> {

@@ -94,11 +94,16 @@ export function parentOf(path: string): string {
   return cut < 0 ? "." : cut === 0 ? "/" : trimmed.slice(0, cut);
 }
 
-/** Removes a directory so that it is gone whole, whenever the process stops. */
+/** Removes a directory so that it is gone whole, whenever the process stops; one that is gone already is no error. */
 export async function removeDirectory(path: string): Promise<void> {
   const aside = `${parentOf(path)}/${unfinishedPrefix}${crypto.randomUUID()}`;
-  await Deno.rename(path, aside);
-  await Deno.remove(aside, { recursive: true });
+  try {
+    await Deno.rename(path, aside);
+    await Deno.remove(aside, { recursive: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new Error(`Cannot remove "${path}": ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Removes what processes that died have left half written. */
