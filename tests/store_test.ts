@@ -42,6 +42,33 @@ Deno.test("store: set, get, wait, add", async () => {
   });
 });
 
+Deno.test("store: compare and set lets one of many win", async () => {
+  await withStore(8, async (clients) => {
+    const [a] = clients;
+    const won = await Promise.all(clients.map(async (client, i) => {
+      return text(await client.compareAndSet("leader", undefined, `rank ${i}`)) === `rank ${i}`;
+    }));
+    assertEquals(won.filter((w) => w).length, 1);
+    const leader = await a.waitText("leader");
+    assertEquals(text(await a.compareAndSet("leader", "somebody else", "me")), leader);
+    assertEquals(text(await a.compareAndSet("leader", leader, "me")), "me");
+    assertEquals(await a.compareAndSet("nothing there", "something", "me"), undefined);
+    assertEquals(text(await a.remove("leader")), "me");
+    assertEquals(await a.get("leader"), undefined);
+    // counting by compare and set loses nothing
+    await Promise.all(clients.map(async (client) => {
+      for (let done = 0; done < 5;) {
+        const old = text(await client.get("n"));
+        const next = String(Number(old ?? 0) + 1);
+        const now = text(await client.compareAndSet("n", old, next));
+        // a loser may see the same number, set by the winner: each number counts once
+        if (now === next && (await client.add(`won ${next}`, 1)) === 1) done++;
+      }
+    }));
+    assertEquals(await a.waitText("n"), "40");
+  });
+});
+
 Deno.test("store: every wait has a deadline", async () => {
   await withStore(2, async ([a, b]) => {
     await assertRejects(() => a.wait("never", 0.1), TimedOut, 'wait longer for "never"');

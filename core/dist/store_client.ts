@@ -9,13 +9,16 @@ import {
   tryClose,
 } from "./auth.ts";
 import { sleep, TimedOut, withDeadline } from "./deadline.ts";
+import { type Failure, type FailureReport, readFailure } from "./failure.ts";
 import type { StoreAddress } from "./store.ts";
+import type { Beat } from "./watch.ts";
 import {
   type Answer,
   ANSWERS,
   type Bytes,
   decode,
   encode,
+  formatExchange,
   formatRequest,
   type Op,
 } from "./store_messages.ts";
@@ -103,6 +106,53 @@ export class StoreClient {
   /** Adds to a whole number (0 when not set) and returns the sum. */
   async add(key: string, amount: number): Promise<number> {
     return Number(decode((await this.#call("add", key, encode(String(amount))))!));
+  }
+
+  /**
+   * Sets a key to `desired` if it still holds `expected`; `undefined` expects that it is not set.
+   *
+   * @returns What the key holds now: `desired` if the exchange took place, otherwise what was there
+   */
+  compareAndSet(
+    key: string,
+    expected: string | Bytes | undefined,
+    desired: string | Bytes,
+  ): Promise<Bytes | undefined> {
+    const bytes = (value: string | Bytes) => typeof value === "string" ? encode(value) : value;
+    const old = expected === undefined ? undefined : bytes(expected);
+    return this.#call("compareAndSet", key, formatExchange(old, bytes(desired)));
+  }
+
+  /** Removes a key and returns what it held. */
+  remove(key: string): Promise<Bytes | undefined> {
+    return this.#call("remove", key);
+  }
+
+  /**
+   * Says that this rank is alive, and waits for a failure of the group.
+   *
+   * @returns The failure; `undefined` when there was none for so many seconds; `"closed"` when the main rank has left
+   */
+  async beat(beat: Beat, seconds: number): Promise<Failure | "closed" | undefined> {
+    try {
+      const value = await this.#call("beat", "beat", encode(JSON.stringify(beat)), seconds);
+      const news = JSON.parse(decode(value!));
+      return news === "closed" ? news : readFailure(news);
+    } catch (error) {
+      if (error instanceof TimedOut && !this.#broken) return undefined;
+      throw error;
+    }
+  }
+
+  /** Reports a failure and returns the one that the group has agreed on. */
+  async report(report: FailureReport, seconds: number): Promise<Failure> {
+    const value = encode(JSON.stringify(report));
+    return readFailure(JSON.parse(decode((await this.#call("report", "report", value, seconds))!)));
+  }
+
+  /** Says that the end of this connection is no failure. */
+  async bye(): Promise<void> {
+    await this.#call("bye", "bye", undefined, 1);
   }
 
   /**

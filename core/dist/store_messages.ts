@@ -7,8 +7,27 @@ export const MAX_KEY = 256;
 export const MAX_VALUE = 1 << 20;
 
 /** What a client may ask. */
-export type Op = "set" | "get" | "wait" | "add";
-const OPS: Op[] = ["set", "get", "wait", "add"];
+export type Op =
+  | "set"
+  | "get"
+  | "wait"
+  | "add"
+  | "compareAndSet"
+  | "remove"
+  | "beat"
+  | "report"
+  | "bye";
+const OPS: Op[] = [
+  "set",
+  "get",
+  "wait",
+  "add",
+  "compareAndSet",
+  "remove",
+  "beat",
+  "report",
+  "bye",
+];
 /** What the store answers. */
 export type Answer = "value" | "nothing" | "late" | "error";
 /** Answers by their code. */
@@ -71,6 +90,31 @@ export function parseRequest(message: Bytes): Request {
   const value = message.slice(HEAD + length);
   if (value.length > MAX_VALUE) throw new RangeError(`Cannot set "${key}": value too long`);
   return { op, key, seconds, value };
+}
+
+/** The value of a `compareAndSet`: what is expected (`undefined`: nothing), and what replaces it. */
+export function formatExchange(expected: Bytes | undefined, desired: Bytes): Bytes {
+  const head = new DataView(new ArrayBuffer(5));
+  head.setUint8(0, expected === undefined ? 0 : 1);
+  head.setUint32(1, expected?.length ?? 0);
+  return concat(new Uint8Array(head.buffer), expected ?? new Uint8Array(), desired);
+}
+
+/**
+ * Reads the value of a `compareAndSet` back.
+ *
+ * @throws {SyntaxError} If it is malformed
+ */
+export function parseExchange(value: Bytes): { expected: Bytes | undefined; desired: Bytes } {
+  const head = value.length < 5 ? undefined : new DataView(value.buffer, value.byteOffset);
+  const length = head?.getUint32(1) ?? 0;
+  if (head === undefined || 5 + length > value.length) {
+    throw new SyntaxError("Cannot read the request: malformed");
+  }
+  return {
+    expected: head.getUint8(0) === 0 ? undefined : value.slice(5, 5 + length),
+    desired: value.slice(5 + length),
+  };
 }
 
 /** Text as UTF-8. */
