@@ -7,73 +7,122 @@
  * @module
  */
 import { isLaunched } from "@pta/core/dist/rank";
-import { HELP, parseLaunchArgs, UsageError } from "./args.ts";
-import { type LaunchOptions, planRanks } from "./plan.ts";
-import { report } from "./report.ts";
-import { runRanks } from "./spawn.ts";
+import { ExitCode } from "./exit_codes.ts";
+import { COMMANDS, HELP, mainHelp } from "./help.ts";
+import { type LaunchOptions, settingsOf } from "./options.ts";
+import { readValue, SETTING_NAMES, UsageError } from "./settings.ts";
 
-export { isLaunched };
+export { isLaunched, UsageError };
 export type { LaunchOptions };
 
 /**
  * Runs a script, or the running program itself, once per rank and waits for all of them. A failure is explained on the
- * error output.
+ * error output. Ranks are new processes: a notebook may call it at any time, with the URL of a module.
  *
  * ```ts ignore
  * import { isLaunched, launch } from "@pta/launch";
  *
  * if (!isLaunched()) Deno.exit(await launch({ numProcesses: 2 }));
+ *
+ * await launch(import.meta.resolve("./train.ts"), { numProcesses: 2 });
  * ```
  *
- * @param options What to run; a compiled program runs itself
+ * @param script Path or URL of what to run, or the options; by default the running program, and a compiled program runs
+ * itself
+ * @param options How to run it; what is left out comes from the environment, then from defaults
  * @returns Exit code: 0, or that of the rank that failed first (128 + signal number when a signal ended it)
- * @throws {RangeError} If `numProcesses` is no whole number of at least 1
- * @throws {Error} If called in a rank, or a process cannot be started
+ * @throws {UsageError} If an option is wrong or contradicts another
+ * @throws {Error} If called in a rank without a script, or a process cannot be started
  */
-export async function launch(options: LaunchOptions = {}): Promise<number> {
-  const { numProcesses = 1, logDir, quiet } = options;
-  if (!Number.isInteger(numProcesses) || numProcesses < 1) {
-    throw new RangeError(`Cannot start ${numProcesses} processes: wanted 1 or more`);
+export async function launch(
+  script?: string | URL | LaunchOptions,
+  options: LaunchOptions = {},
+): Promise<number> {
+  const isScript = typeof script === "string" || script instanceof URL;
+  const given: LaunchOptions = isScript ? { ...options, script } : script ?? options;
+  const known: readonly string[] = SETTING_NAMES;
+  const settings: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(settingsOf(given))) {
+    if (value === undefined) continue;
+    const setting = SETTING_NAMES.find((n) => n === name);
+    if (setting === undefined) {
+      const { nearest } = await import("./suggest.ts");
+      const near = nearest(name, [...known, "script", "args"]);
+      throw new UsageError(
+        `Unknown option ${name}${near === undefined ? "" : `: did you mean ${near}?`}`,
+      );
+    }
+    settings[name] = readValue(setting, String(value), `${name}: ${value}`);
   }
-  if (options.script === undefined && isLaunched()) {
+  if (given.script === undefined && isLaunched()) {
     throw new Error("Cannot launch from a rank: it would start itself without end");
   }
-  const group = await runRanks(planRanks(options), { quiet, logDir });
-  const errorsShown = numProcesses === 1 && logDir === undefined;
-  const { code, text } = report(group, numProcesses, errorsShown);
-  if (text !== "") console.error(text);
-  return code;
+  const { runProgram } = await import("./run.ts");
+  return await runProgram(settings, null, {
+    script: given.script?.toString(),
+    // a script of another name has arguments of its own
+    args: given.args ?? (given.script === undefined ? Deno.args : []),
+  });
 }
 
-/** The command line: returns the exit code. */
+/** The command line: returns the exit code. What a command needs is loaded when it is called. */
 async function main(args: readonly string[]): Promise<number> {
+  const [word, ...rest] = args;
+  if (word !== undefined && Object.hasOwn(COMMANDS, word) && !isFile(word)) {
+    if (word === "launch") return await launchCommand(rest);
+    const { runCommand } = await import("./commands.ts");
+    return await runCommand(word as keyof typeof HELP, rest);
+  }
+  return await launchCommand(args);
+}
+
+async function launchCommand(args: readonly string[]): Promise<number> {
+  const { readFlags } = await import("./args.ts");
+  const flags = readFlags(args, { settings: true, switches: ["dry-run"] });
+  if (flags.help) {
+    console.log(mainHelp());
+    return ExitCode.ok;
+  }
+  const [script, ...scriptArgs] = flags.rest;
+  if (script === undefined) {
+    throw new UsageError("Missing the script: deno run -A launch/launch.ts [flags] train.ts");
+  }
+  await checkWord(script);
+  const program = { script, args: scriptArgs };
+  if (flags.own["dry-run"]) {
+    const { dryRun } = await import("./dry_run.ts");
+    await dryRun(flags.settings, flags.configFile, program);
+    return ExitCode.ok;
+  }
+  const { runProgram } = await import("./run.ts");
+  return await runProgram(flags.settings, flags.configFile, program);
+}
+
+/** A word that is no file may be a command with a slip of the hand. */
+async function checkWord(word: string): Promise<void> {
+  if (/[./:]/.test(word) || isFile(word)) return;
+  const { nearest } = await import("./suggest.ts");
+  const near = nearest(word, Object.keys(COMMANDS));
+  if (near === undefined) return;
+  throw new UsageError(`Unknown command ${word}: did you mean ${near}?`);
+}
+
+function isFile(path: string): boolean {
   try {
-    const parsed = parseLaunchArgs(args);
-    if (parsed === "help") {
-      console.log(HELP.trimEnd());
-      return 0;
-    }
-    const { script, scriptArgs, ...rest } = parsed;
-    checkScript(script);
-    return await launch({ ...rest, script, args: scriptArgs });
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) {
+  let code: number;
+  try {
+    code = await main(Deno.args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`launch: ${error.message}`);
-    return 2;
+    code = ExitCode.usage;
   }
+  Deno.exit(code);
 }
-
-function checkScript(script: string): void {
-  if (/^(https?|jsr|npm|data|file):/.test(script)) return;
-  let what = "there is no such file";
-  try {
-    const found = Deno.statSync(script);
-    if (!found.isDirectory) return;
-    what = "it is a folder";
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) what = (error as Error).message;
-  }
-  throw new UsageError(`Cannot run ${script}: ${what} (looked in ${Deno.cwd()})`);
-}
-
-if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,68 +1,268 @@
-/** What to start: the command of a rank and its environment. */
+/** What to start: the command of each rank and its environment. */
 import { RankEnv } from "@pta/core/dist/rank";
+import { affinityWords, visibleGpus } from "./devices.ts";
+import type { Resolved } from "./resolve.ts";
+import { makeSecret, readSecret } from "./secret.ts";
+import { type Settings, UsageError } from "./settings.ts";
 
-/** Options of a launch from a program; the command line makes the same. */
-export interface LaunchOptions {
-  /** Number of ranks on this machine, 1 by default. */
-  readonly numProcesses?: number;
-  /** Script that every rank runs, a path or a URL; by default the running program itself. */
-  readonly script?: string;
-  /** Arguments of the script; by default those of the running program. */
-  readonly args?: readonly string[];
-  /** Train on the CPU. */
-  readonly cpu?: boolean;
-  /** Start the ranks with V8's wide-vector flags, which switch off WebAssembly's bounds checks. */
-  readonly turbo?: boolean;
-  /** Print the output of rank 0 only. */
-  readonly quiet?: boolean;
-  /** Folder for one log file per rank; made when missing. */
-  readonly logDir?: string;
+/** What every rank runs. */
+export interface Program {
+  /** A path or a URL; `undefined`: the running program itself. */
+  readonly script: string | undefined;
+  readonly args: readonly string[];
 }
 
 /** One process to start. */
 export interface RankCommand {
+  readonly rank: number;
+  readonly localRank: number;
+  /** `cpu`, `cuda:0`, or what `PTA_DEVICE` says. */
+  readonly device: string;
   readonly exec: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Everything that is decided before the start. */
+export interface LaunchPlan {
+  readonly worldSize: number;
+  readonly numMachines: number;
+  readonly machineRank: number;
+  readonly masterAddr: string;
+  readonly masterPort: number;
+  /** Ranks of this machine, in order. */
+  readonly ranks: readonly RankCommand[];
+  readonly warnings: readonly string[];
+}
+
+/** Where the ranks of this machine stand among all. */
+interface World {
+  readonly worldSize: number;
+  readonly localWorldSize: number;
+  readonly numMachines: number;
+  readonly machineRank: number;
+  readonly ranks: readonly { readonly rank: number; readonly localRank: number }[];
+}
+
 const TURBO_FLAGS = ["--no-wasm-bounds-checks", "--experimental-wasm-revectorize"];
+const PORT_OF_MACHINES = 29500;
 
-/** The commands of all ranks. A compiled program starts itself, everything else is started through Deno. */
-export function planRanks(options: LaunchOptions): RankCommand[] {
-  const { numProcesses = 1, args = Deno.args, turbo = false } = options;
-  const standalone = Deno.build.standalone && options.script === undefined;
-  const script = options.script ?? Deno.mainModule;
-  const flags = turbo ? [`--v8-flags=${TURBO_FLAGS.join(",")}`] : [];
-  const shared: Record<string, string> = {
-    [RankEnv.worldSize]: String(numProcesses),
-    [RankEnv.localWorldSize]: String(numProcesses),
-    [RankEnv.masterAddr]: "127.0.0.1",
-    [RankEnv.masterPort]: String(freePort()),
-    [RankEnv.secret]: makeSecret(),
-    [RankEnv.launcherPid]: String(Deno.pid),
+/**
+ * Decides what to start. Each start of a group has a plan of its own, with a fresh port and secret.
+ *
+ * @param restart How often the group was started before
+ * @throws {UsageError} If the settings contradict each other or this machine
+ */
+export function planLaunch(resolved: Resolved, program: Program, restart: number): LaunchPlan {
+  const { values } = resolved;
+  const gpus = gpusOf(values);
+  const world = resolved.adopted === undefined ? worldOf(values, gpus) : {
+    ...resolved.adopted,
+    numMachines: 1,
+    machineRank: 0,
+    ranks: [resolved.adopted],
   };
-  if (options.cpu) shared[RankEnv.device] = "cpu";
-  if (turbo) shared[RankEnv.turbo] = "1";
+  const devices = devicesOf(world, values, gpus);
+  const isAlone = world.numMachines === 1 && resolved.adopted === undefined;
+  const warnings = [...resolved.warnings];
+  const masterAddr = addressOf(values, isAlone, resolved.adopted?.worldSize);
+  const masterPort = portOf(values, isAlone, world, masterAddr, warnings);
+  const shared: Record<string, string> = {
+    [RankEnv.worldSize]: String(world.worldSize),
+    [RankEnv.localWorldSize]: String(world.localWorldSize),
+    [RankEnv.masterAddr]: masterAddr,
+    [RankEnv.masterPort]: String(masterPort),
+    [RankEnv.secret]: isAlone || world.worldSize === 1
+      ? makeSecret()
+      : readSecret(values.secretFile, restart),
+    [RankEnv.launcherPid]: String(Deno.pid),
+    [RankEnv.restartCount]: String(restart),
+    ...(restart > 0 ? { [RankEnv.resume]: "latest" } : {}),
+    ...sharedSettings(values, world.localWorldSize),
+  };
+  const standalone = Deno.build.standalone && program.script === undefined;
+  const script = program.script ?? Deno.mainModule;
+  const flags = values.turbo ? [`--v8-flags=${TURBO_FLAGS.join(",")}`] : [];
   // a compiled program takes V8's flags from the environment only
-  if (turbo && standalone) shared.DENO_V8_FLAGS = TURBO_FLAGS.join(",");
-  if (numProcesses > 1 && Deno.env.get(RankEnv.threads) === undefined) {
-    const share = Math.floor(navigator.hardwareConcurrency / numProcesses);
-    shared[RankEnv.threads] = String(Math.max(1, share));
+  if (values.turbo && standalone) shared.DENO_V8_FLAGS = TURBO_FLAGS.join(",");
+  const args = standalone ? program.args : ["run", "-A", ...flags, script, ...program.args];
+  const ranks = world.ranks.map(({ rank, localRank }, i) => {
+    const { device, gpu, env } = devices[i];
+    const before = values.enableCpuAffinity
+      ? affinityWords(localRank, world.localWorldSize, gpu)
+      : [];
+    const [exec, ...words] = [...before, Deno.execPath(), ...args];
+    return {
+      rank,
+      localRank,
+      device,
+      exec,
+      args: words,
+      env: {
+        ...shared,
+        ...env,
+        [RankEnv.rank]: String(rank),
+        [RankEnv.localRank]: String(localRank),
+      },
+    };
+  });
+  const { worldSize, numMachines, machineRank } = world;
+  return { worldSize, numMachines, machineRank, masterAddr, masterPort, ranks, warnings };
+}
+
+/** GPUs to use: empty when the ranks train on the CPU or on another device. */
+function gpusOf(values: Settings): readonly string[] {
+  if (values.cpu) return [];
+  const { gpuIds } = values;
+  if (gpuIds !== undefined && gpuIds !== "all") return gpuIds.split(",");
+  const device = Deno.env.get(RankEnv.device);
+  if (device !== undefined && !/^cuda\b/.test(device)) return [];
+  return visibleGpus();
+}
+
+function worldOf(values: Settings, gpus: readonly string[]): World {
+  const { numMachines = 1, machineRank = 0, numProcesses, numProcessesPerMachine } = values;
+  if (machineRank >= numMachines) {
+    throw new UsageError(
+      `Cannot be machine ${machineRank} of ${numMachines}: wanted a number from 0 to ${
+        numMachines - 1
+      }`,
+    );
   }
-  return Array.from({ length: numProcesses }, (_, rank) => ({
-    exec: Deno.execPath(),
-    args: standalone ? args : ["run", "-A", ...flags, script, ...args],
-    env: { ...shared, [RankEnv.rank]: String(rank), [RankEnv.localRank]: String(rank) },
-  }));
+  if (numProcesses !== undefined && numProcesses % numMachines !== 0) {
+    throw new UsageError(
+      `Cannot spread ${numProcesses} ranks over ${numMachines} machines evenly: --num-processes counts the ranks of all machines`,
+    );
+  }
+  const perMachine = numProcesses === undefined ? undefined : numProcesses / numMachines;
+  if (perMachine !== undefined && (numProcessesPerMachine ?? perMachine) !== perMachine) {
+    throw new UsageError(
+      `Cannot start ${numProcesses} ranks on ${numMachines} machines with ${numProcessesPerMachine} each: leave one of --num-processes and --num-processes-per-machine out`,
+    );
+  }
+  const local = perMachine ?? numProcessesPerMachine ?? Math.max(1, gpus.length);
+  if (local > 1024) {
+    throw new UsageError(`Cannot start ${local} ranks on one machine: 1024 at most`);
+  }
+  return {
+    worldSize: local * numMachines,
+    localWorldSize: local,
+    numMachines,
+    machineRank,
+    ranks: Array.from({ length: local }, (_, i) => ({
+      rank: machineRank * local + i,
+      localRank: i,
+    })),
+  };
 }
 
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+interface RankDevice {
+  readonly device: string;
+  readonly gpu?: string;
+  readonly env: Record<string, string>;
 }
 
-/** 256 random bits; whoever knows them is a rank of this launch. */
-function makeSecret(): string {
-  return crypto.getRandomValues(new Uint8Array(32)).toHex();
+function devicesOf(world: World, values: Settings, gpus: readonly string[]): RankDevice[] {
+  if (values.cpu) {
+    return world.ranks.map(() => ({ device: "cpu", env: { [RankEnv.device]: "cpu" } }));
+  }
+  if (gpus.length === 0) {
+    return world.ranks.map(() => ({ device: Deno.env.get(RankEnv.device) ?? "cpu", env: {} }));
+  }
+  const isShared = Deno.env.get("NCCL_MULTI_RANK_GPU_ENABLE") === "1";
+  if (world.localWorldSize > gpus.length && !isShared) {
+    throw new UsageError(
+      `Cannot start ${world.localWorldSize} ranks on ${gpus.length} GPU${
+        gpus.length === 1 ? "" : "s"
+      }: each takes one; --cpu trains on the CPU`,
+    );
+  }
+  const isChosen = values.gpuIds !== undefined && values.gpuIds !== "all";
+  return world.ranks.map(({ localRank }) => {
+    const gpu = gpus[localRank % gpus.length];
+    const env: Record<string, string> = {};
+    if (Deno.env.get(RankEnv.device) === undefined) env[RankEnv.device] = "cuda";
+    if (world.localWorldSize > gpus.length) env.CUDA_VISIBLE_DEVICES = gpu;
+    else if (isChosen) env.CUDA_VISIBLE_DEVICES = gpus.join(",");
+    return { device: `cuda:${localRank % gpus.length} (GPU ${gpu})`, gpu, env };
+  });
+}
+
+function sharedSettings(values: Settings, localWorldSize: number): Record<string, string> {
+  const env: Record<string, string> = {};
+  if (values.turbo) env[RankEnv.turbo] = "1";
+  if (values.timeout !== undefined) env[RankEnv.timeout] = String(values.timeout);
+  if (values.mixedPrecision !== undefined) env[RankEnv.mixedPrecision] = values.mixedPrecision;
+  const { numCpuThreadsPerProcess: threads } = values;
+  if (threads !== undefined) env[RankEnv.threads] = String(threads);
+  else if (localWorldSize > 1) {
+    const share = Math.floor(navigator.hardwareConcurrency / localWorldSize);
+    env[RankEnv.threads] = String(Math.max(1, share));
+  }
+  return env;
+}
+
+function addressOf(values: Settings, isAlone: boolean, adopted: number | undefined): string {
+  const { mainProcessIp } = values;
+  if (mainProcessIp !== undefined) return mainProcessIp;
+  if (isAlone || adopted === 1) return "127.0.0.1";
+  throw new UsageError(
+    adopted === undefined
+      ? "Cannot meet the other machines: --main-process-ip must name machine 0"
+      : "Cannot meet the other ranks: MASTER_ADDR must name the machine of rank 0",
+  );
+}
+
+function portOf(
+  values: Settings,
+  isAlone: boolean,
+  world: World,
+  hostname: string,
+  warnings: string[],
+): number {
+  const wanted = values.mainProcessPort;
+  if (isAlone) {
+    if (wanted === undefined || wanted === 0) return tryPort(hostname, 0);
+    try {
+      return tryPort(hostname, wanted);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      const other = tryPort(hostname, 0);
+      warnings.push(`Port ${wanted} is in use, the ranks meet at ${other}`);
+      return other;
+    }
+  }
+  if (wanted === 0) {
+    throw new UsageError(
+      "Cannot choose a free port for several machines: --main-process-port must be the same on all of them",
+    );
+  }
+  const port = wanted ?? PORT_OF_MACHINES;
+  if (world.ranks.some(({ rank }) => rank === 0)) {
+    try {
+      tryPort(hostname, port);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      throw new UsageError(
+        `Cannot listen on port ${port}: it is in use; give another --main-process-port on all machines`,
+      );
+    }
+  }
+  return port;
+}
+
+/** A port that can be listened on, `port` itself unless that is 0. */
+function tryPort(hostname: string, port: number): number {
+  try {
+    using listener = Deno.listen({ hostname, port });
+    return listener.addr.port;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) throw error;
+    const isElsewhere = error instanceof Deno.errors.AddrNotAvailable;
+    throw new UsageError(
+      `Cannot listen on ${hostname}:${port}: ${
+        isElsewhere ? "no such address on this machine" : (error as Error).message
+      } (--main-process-ip must name machine 0, which is this one)`,
+    );
+  }
 }

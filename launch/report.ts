@@ -1,55 +1,61 @@
 /** Finds the rank that failed first and says so in one block. */
 import { SECONDARY_FAILURE } from "@pta/core/dist/rank";
+import { codeMeaning, ExitCode, SIGNALS } from "./exit_codes.ts";
 import type { GroupEnd, RankEnd } from "./spawn.ts";
 
-/** Signals that end ranks: number, and the usual reason. */
-const SIGNALS: Record<string, { number: number; meaning: string }> = {
-  SIGHUP: { number: 1, meaning: "its terminal was closed" },
-  SIGINT: { number: 2, meaning: "interrupted, usually by Ctrl-C" },
-  SIGQUIT: { number: 3, meaning: "asked to quit" },
-  SIGILL: { number: 4, meaning: "illegal instruction; V8 also ends so when it is out of memory" },
-  SIGTRAP: { number: 5, meaning: "V8 stopped on an internal error, often out of memory" },
-  SIGABRT: { number: 6, meaning: "aborted itself, often out of memory or a failed assertion" },
-  SIGBUS: { number: 7, meaning: "invalid memory access" },
-  SIGFPE: { number: 8, meaning: "invalid arithmetic" },
-  SIGKILL: { number: 9, meaning: "killed from outside, often by the system when memory runs out" },
-  SIGSEGV: { number: 11, meaning: "invalid memory access, often in a native library" },
-  SIGPIPE: { number: 13, meaning: "its output was closed" },
-  SIGTERM: { number: 15, meaning: "asked to end from outside, such as by a job scheduler" },
-};
-
 const RULE = "-".repeat(72);
+const SHOWN_LINES = 20;
+/** Lines of an error with its stack that are shown. */
+const ERROR_LINES = 40;
+/** How an error that nobody caught begins in Deno. */
+const ERROR_START = /^(?:error: |Uncaught )/;
 
 /** The exit code of the launch and the text that explains it, empty when all went well. */
 export interface Report {
   readonly code: number;
   readonly text: string;
+  /** The first line of the explanation. */
+  readonly headline: string;
 }
 
-/** Says how a launch of `numProcesses` ranks ended. `errorsShown`: the error output is on the screen already. */
+/**
+ * Says how a launch of `worldSize` ranks ended.
+ *
+ * @param errorsShown The error output is on the screen already
+ * @param notes Further lines of the block
+ */
 export function report(
-  { ends, interrupted }: GroupEnd,
-  numProcesses: number,
+  group: GroupEnd,
+  worldSize: number,
   errorsShown: boolean,
+  notes: readonly string[] = [],
 ): Report {
+  const { ends, interrupted } = group;
   const failed = ends.filter((end) => end.code !== 0);
-  if (failed.length === 0) return { code: 0, text: "" };
+  if (failed.length === 0) return { code: ExitCode.ok, text: "", headline: "" };
   const before = failed.filter((end) => !end.stopped);
-  if (before.length === 0) {
-    const first = failed[0];
-    return {
-      code: exitCode(first),
-      text: interrupted ? `Stopped by ${interrupted}` : block(first, ends, numProcesses, false),
-    };
+  const [first] = failed;
+  if (before.length === 0 && interrupted !== undefined) {
+    const text = `Stopped by ${interrupted}`;
+    return { code: exitCode(first), text, headline: text };
   }
-  const cause = rootCause(before);
-  return { code: exitCode(cause), text: block(cause, ends, numProcesses, errorsShown) };
+  const cause = before.length === 0 ? first : rootCause(before);
+  const headline = headlineOf(cause, group, worldSize);
+  const lines = [
+    headline,
+    ...(errorsShown ? [] : outputOf(cause)),
+    ...othersOf(cause, ends, group),
+    ...(cause.log === undefined ? [] : [`Its log: ${cause.log}`]),
+    ...notes,
+  ];
+  return { code: exitCode(cause), text: [RULE, ...lines, RULE].join("\n"), headline };
 }
 
 /** A rank that only lost a peer is no cause; nobody kills a rank by a signal without a reason of its own. */
 function rootCause(failed: readonly RankEnd[]): RankEnd {
   const primary = failed.filter((end) => lostRank(end) === undefined);
-  return primary.find((end) => end.signal !== undefined) ?? primary[0] ?? failed[0];
+  return primary.find((end) => end.silent !== undefined) ??
+    primary.find((end) => end.signal !== undefined) ?? primary[0] ?? failed[0];
 }
 
 /** Number of the rank whose absence made this one fail. */
@@ -59,45 +65,88 @@ function lostRank(end: RankEnd): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-function block(
-  cause: RankEnd,
-  ends: readonly RankEnd[],
-  numProcesses: number,
-  errorsShown: boolean,
-): string {
+function headlineOf(cause: RankEnd, group: GroupEnd, worldSize: number): string {
+  const after = `after ${cause.seconds.toFixed(1)} s`;
+  if (cause.silent !== undefined) {
+    return `Rank ${cause.rank} of ${worldSize} failed first: no heartbeat for ${
+      cause.silent.toFixed(1)
+    } s, so it was killed, ${after}`;
+  }
   const lost = lostRank(cause);
-  const headline = lost === undefined
-    ? `Rank ${cause.rank} of ${numProcesses} failed first: ${howItEnded(cause)}`
-    : `Rank ${lost} of ${numProcesses} stopped answering; rank ${cause.rank} noticed it: ${
-      howItEnded(cause)
-    }`;
-  const lines = [`${headline}, after ${cause.seconds.toFixed(1)} s`];
-  if (!errorsShown) {
-    if (cause.lastErrors.length === 0) lines.push("It wrote nothing to its error output.");
-    else lines.push("Its last error output:", ...cause.lastErrors.map((line) => `  ${line}`));
-  }
-  for (const end of ends) {
-    if (end !== cause) lines.push(`Rank ${end.rank}: ${otherEnd(end)}`);
-  }
-  return [RULE, ...lines, RULE].join("\n");
+  return lost === undefined
+    ? `Rank ${cause.rank} of ${worldSize} failed first: ${howItEnded(cause, group)}, ${after}`
+    : `Rank ${lost} of ${worldSize} stopped answering; rank ${cause.rank} noticed it: ${
+      howItEnded(cause, group)
+    }, ${after}`;
 }
 
-function otherEnd(end: RankEnd): string {
-  if (end.stopped) return "stopped by the launcher";
-  if (end.code === 0) return "had ended without an error";
+/** The error with its stack, and the lines before it. */
+function outputOf({ lastErrors, lastLines }: RankEnd): string[] {
+  if (lastLines.length === 0) return ["It wrote nothing."];
+  const start = lastErrors.findLastIndex((line) => ERROR_START.test(line));
+  const error = start < 0 ? [] : lastErrors.slice(start, start + ERROR_LINES);
+  const said = new Set(error);
+  const others = lastLines.filter((line) => !said.has(line)).slice(-SHOWN_LINES);
+  const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`.trimEnd());
+  return [
+    ...(error.length === 0 ? [] : ["Its error:", ...indent(error)]),
+    ...(others.length === 0 ? [] : [
+      error.length === 0 ? "Its last lines:" : "Its last lines before that:",
+      ...indent(others),
+    ]),
+  ];
+}
+
+/** One line for all ranks of which the same is to be said. */
+function othersOf(cause: RankEnd, ends: readonly RankEnd[], group: GroupEnd): string[] {
+  const said = new Map<string, number[]>();
+  for (const end of ends.filter((end) => end !== cause).sort((a, b) => a.rank - b.rank)) {
+    const text = otherEnd(end, group);
+    said.set(text, [...said.get(text) ?? [], end.rank]);
+  }
+  return [...said].map(([text, ranks]) =>
+    `Rank${ranks.length === 1 ? "" : "s"} ${rangesOf(ranks)}: ${text}`
+  );
+}
+
+function otherEnd(end: RankEnd, group: GroupEnd): string {
   const lost = lostRank(end);
-  return lost === undefined ? howItEnded(end) : `gave up because of rank ${lost}`;
+  const how = end.code === 0
+    ? "had ended without an error"
+    : end.stopped
+    ? "stopped by the launcher"
+    : lost === undefined
+    ? howItEnded(end, group)
+    : `gave up because of rank ${lost}`;
+  return end.doing === "" ? how : `${how}; ${end.doing}`;
 }
 
-function howItEnded(end: RankEnd): string {
-  if (end.signal === undefined) return `ended with exit code ${end.code}`;
+/** `0, 2-5` for 0, 2, 3, 4, 5. */
+function rangesOf(ranks: readonly number[]): string {
+  const parts: [number, number][] = [];
+  for (const rank of ranks) {
+    const last = parts.at(-1);
+    if (last !== undefined && last[1] === rank - 1) last[1] = rank;
+    else parts.push([rank, rank]);
+  }
+  return parts.map(([a, b]) => a === b ? `${a}` : `${a}-${b}`).join(", ");
+}
+
+function howItEnded(end: RankEnd, group: GroupEnd): string {
+  if (end.signal === undefined) {
+    const meaning = codeMeaning(end.code);
+    return `ended with exit code ${end.code}${meaning === undefined ? "" : ` (${meaning})`}`;
+  }
   const known = SIGNALS[end.signal];
-  return known === undefined
-    ? `ended by ${end.signal}`
-    : `ended by ${end.signal} (signal ${known.number}: ${known.meaning})`;
+  if (known === undefined) return `ended by ${end.signal}`;
+  const meaning = end.signal === "SIGKILL" && group.outOfMemory
+    ? "the system killed it because memory ran out"
+    : known.meaning;
+  return `ended by ${end.signal} (signal ${known.number}: ${meaning})`;
 }
 
 function exitCode(end: RankEnd): number {
+  if (end.silent !== undefined) return ExitCode.silent;
   const known = end.signal === undefined ? undefined : SIGNALS[end.signal];
   return known === undefined ? end.code : 128 + known.number;
 }

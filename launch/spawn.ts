@@ -1,6 +1,8 @@
 /** Starts the ranks, watches them, and sees to it that none is left. */
+import { RankEnv } from "@pta/core/dist/rank";
 import { RankOutput } from "./output.ts";
 import type { RankCommand } from "./plan.ts";
+import { describeActivity, memoryKills, readStatus, sharesTerminal } from "./status.ts";
 
 /** How one rank ended. */
 export interface RankEnd {
@@ -11,7 +13,14 @@ export interface RankEnd {
   readonly seconds: number;
   /** The launcher had told it to end before. */
   readonly stopped: boolean;
+  /** Seconds without a heartbeat, for which the launcher killed it. */
+  readonly silent: number | undefined;
+  /** What it was doing when the first rank failed; empty when unknown. */
+  readonly doing: string;
+  readonly lastLines: readonly string[];
   readonly lastErrors: readonly string[];
+  /** Its log file. */
+  readonly log: string | undefined;
 }
 
 /** How all ranks ended, in the order of their ends. */
@@ -19,14 +28,29 @@ export interface GroupEnd {
   readonly ends: readonly RankEnd[];
   /** Signal that the launcher itself was sent. */
   readonly interrupted: Deno.Signal | undefined;
+  /** The system killed a process for want of memory meanwhile. */
+  readonly outOfMemory: boolean;
+}
+
+/** How the ranks are run. */
+export interface RunOptions {
+  /** Put before the lines of a rank. */
+  readonly prefix: (command: RankCommand) => string;
+  /** Whose lines are printed. */
+  readonly print: (rank: number) => boolean;
+  readonly logDir: string | undefined;
+  /** Whether log files keep what they hold. */
+  readonly append: boolean;
+  /** Longest silence of a rank, in seconds. */
+  readonly timeout: number;
+  /** From a forwarded signal to SIGKILL, in seconds: ranks may save their state. */
+  readonly gracePeriod: number;
 }
 
 /** After the first failure the other ranks have this long to say what they saw. */
 const LAST_WORDS_MS = 300;
 /** From SIGTERM to SIGKILL after a failure. */
 const KILL_MS = 2000;
-/** From a forwarded signal to SIGKILL: ranks may save their state. */
-const GRACE_MS = 30_000;
 /** A grandchild may hold a rank's output open; it is not waited for longer than this. */
 const DRAIN_MS = 1000;
 
@@ -36,76 +60,105 @@ const SIGNALS: Deno.Signal[] = Deno.build.os === "windows"
 
 /**
  * Runs all ranks to their ends. The first failure stops the others; SIGINT, SIGTERM and SIGHUP are passed on, and the
- * second of them kills.
+ * second of them kills. A rank whose heartbeats stop is killed.
  *
  * @throws {Error} If a process cannot be started or a log file cannot be written; no process is left then
  */
 export async function runRanks(
   commands: readonly RankCommand[],
-  { quiet = false, logDir }: { quiet?: boolean; logDir?: string },
+  options: RunOptions,
 ): Promise<GroupEnd> {
+  const { logDir } = options;
   if (logDir !== undefined) await Deno.mkdir(logDir, { recursive: true });
-  const group = new Group();
+  const folder = Deno.makeTempDirSync({ prefix: "pta_launch_" });
+  const group = new Group(folder, options);
   const forward = SIGNALS.map((signal) => [signal, () => group.interrupt(signal)] as const);
   for (const [signal, listener] of forward) Deno.addSignalListener(signal, listener);
-  const kill = () => group.killAll();
-  addEventListener("unload", kill);
+  const end = () => {
+    group.killAll();
+    removeFolder(folder);
+  };
+  addEventListener("unload", end);
   try {
-    const alone = commands.length === 1;
-    commands.forEach((command, rank) => {
-      const output = new RankOutput(rank, {
-        prefix: !alone,
-        print: !quiet || rank === 0,
-        logDir,
-        onBroken: () => group.interrupt("SIGTERM"),
-      });
-      // a single rank keeps the terminal, with its colours and its progress bar
-      group.start(rank, command, output, alone && logDir === undefined);
-    });
+    // a single rank keeps the terminal, with its colours and its progress bar
+    const inherit = commands.length === 1 && logDir === undefined;
+    for (const command of commands) group.start(command, inherit);
     return await group.wait();
   } finally {
-    group.killAll();
-    removeEventListener("unload", kill);
+    end();
+    removeEventListener("unload", end);
     for (const [signal, listener] of forward) Deno.removeSignalListener(signal, listener);
   }
 }
 
+interface Alive {
+  readonly child: Deno.ChildProcess;
+  silent?: number;
+}
+
 class Group {
-  #alive = new Map<number, Deno.ChildProcess>();
-  #watching: Promise<void>[] = [];
-  #ends: RankEnd[] = [];
+  readonly #folder: string;
+  readonly #options: RunOptions;
+  readonly #alive = new Map<number, Alive>();
+  readonly #watching: Promise<void>[] = [];
+  readonly #ends: RankEnd[] = [];
+  readonly #timers: ReturnType<typeof setTimeout>[] = [];
+  readonly #begin = performance.now();
+  readonly #kills = memoryKills();
+  #doing: ReadonlyMap<number, string> | undefined;
   #stopping = false;
   #interrupted: Deno.Signal | undefined;
-  #timers: ReturnType<typeof setTimeout>[] = [];
-  #begin = performance.now();
+  #heartbeats: ReturnType<typeof setInterval> | undefined;
 
-  start(rank: number, command: RankCommand, output: RankOutput, inherit: boolean): void {
-    const child = new Deno.Command(command.exec, {
-      args: [...command.args],
-      env: command.env,
+  constructor(folder: string, options: RunOptions) {
+    this.#folder = folder;
+    this.#options = options;
+  }
+
+  start(command: RankCommand, inherit: boolean): void {
+    const { rank, exec, args, env } = command;
+    const { prefix, print, logDir, append } = this.#options;
+    const log = logDir === undefined ? undefined : `${logDir}/rank_${rank}.log`;
+    const output = new RankOutput({
+      prefix: prefix(command),
+      print: print(rank),
+      log,
+      append,
+      onBroken: () => this.interrupt("SIGTERM"),
+    });
+    const child = new Deno.Command(exec, {
+      args: [...args],
+      env: { ...env, [RankEnv.reportDir]: this.#folder },
       stdin: inherit ? "inherit" : "null",
       stdout: inherit ? "inherit" : "piped",
       stderr: inherit ? "inherit" : "piped",
     }).spawn();
-    this.#alive.set(rank, child);
+    this.#alive.set(rank, { child });
     const pumps = inherit
       ? []
       : [output.pump(child.stdout, false), output.pump(child.stderr, true)];
-    this.#watching.push(this.#watch(rank, child, output, Promise.allSettled(pumps)));
+    this.#watching.push(this.#watch(rank, output, log, Promise.allSettled(pumps)));
   }
 
   async wait(): Promise<GroupEnd> {
+    const every = Math.min(1000, this.#options.timeout * 250);
+    this.#heartbeats = setInterval(() => this.#listen(), every);
     await Promise.all(this.#watching);
+    clearInterval(this.#heartbeats);
     for (const timer of this.#timers) clearTimeout(timer);
-    return { ends: this.#ends, interrupted: this.#interrupted };
+    return {
+      ends: this.#ends,
+      interrupted: this.#interrupted,
+      outOfMemory: memoryKills() > this.#kills,
+    };
   }
 
   /** Passes a signal on; at the second one there is no more patience. */
   interrupt(signal: Deno.Signal): void {
     if (this.#interrupted !== undefined) return this.killAll();
     this.#interrupted = signal;
-    this.#signalAll(signal);
-    this.#later(GRACE_MS, () => this.killAll());
+    if (signal !== "SIGINT" || !sharesTerminal()) this.#signalAll(signal);
+    this.#later(this.#options.gracePeriod * 1000, () => this.killAll());
   }
 
   killAll(): void {
@@ -114,26 +167,64 @@ class Group {
 
   async #watch(
     rank: number,
-    child: Deno.ChildProcess,
     output: RankOutput,
+    log: string | undefined,
     drained: Promise<unknown>,
   ): Promise<void> {
-    const { code, signal } = await child.status;
+    const entry = this.#alive.get(rank)!;
+    const { code, signal } = await entry.child.status;
     this.#alive.delete(rank);
+    const stopped = entry.silent === undefined &&
+      (this.#stopping || this.#interrupted !== undefined);
+    if (code !== 0) {
+      this.#look(rank);
+      if (!stopped) this.#later(LAST_WORDS_MS, () => this.#stop());
+    }
+    const seconds = (performance.now() - this.#begin) / 1000;
+    const at = this.#ends.length;
     const end = {
       rank,
       code,
       signal: signal ?? undefined,
-      seconds: (performance.now() - this.#begin) / 1000,
-      stopped: this.#stopping || this.#interrupted !== undefined,
+      seconds,
+      stopped,
+      silent: entry.silent,
+      doing: "",
+      lastLines: output.lastLines,
       lastErrors: output.lastErrors,
+      log,
     };
     this.#ends.push(end);
-    if (code !== 0 && !end.stopped) this.#later(LAST_WORDS_MS, () => this.#stop());
     let timer;
     await Promise.race([drained, new Promise((go) => timer = setTimeout(go, DRAIN_MS))]);
     clearTimeout(timer);
     output.close();
+    this.#ends[at] = { ...end, doing: this.#doing?.get(rank) ?? "" };
+  }
+
+  /** Asks, at the first failure, what each of the others is doing. */
+  #look(failed: number): void {
+    if (this.#doing !== undefined) return;
+    const doing = new Map<number, string>();
+    for (const [rank, { child }] of [...this.#alive]) {
+      if (rank === failed) continue;
+      doing.set(rank, describeActivity(readStatus(this.#folder, rank), child.pid));
+    }
+    this.#doing = doing;
+  }
+
+  /** Kills ranks whose heartbeats have stopped. A rank that never had one is none of ours. */
+  #listen(): void {
+    if (this.#stopping || this.#interrupted !== undefined) return;
+    for (const [rank, entry] of this.#alive) {
+      const status = readStatus(this.#folder, rank);
+      if (status === undefined || ["failed", "closed"].includes(status.state)) continue;
+      const silent = (Date.now() - status.time) / 1000;
+      if (silent <= this.#options.timeout) continue;
+      this.#look(rank);
+      entry.silent = silent;
+      tryKill(entry.child, "SIGKILL");
+    }
   }
 
   #stop(): void {
@@ -144,16 +235,26 @@ class Group {
   }
 
   #signalAll(signal: Deno.Signal): void {
-    for (const child of this.#alive.values()) {
-      try {
-        child.kill(signal);
-      } catch {
-        // it has ended by itself
-      }
-    }
+    for (const { child } of this.#alive.values()) tryKill(child, signal);
   }
 
   #later(ms: number, action: () => void): void {
     this.#timers.push(setTimeout(action, ms));
+  }
+}
+
+function tryKill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // it has ended by itself
+  }
+}
+
+function removeFolder(folder: string): void {
+  try {
+    Deno.removeSync(folder, { recursive: true });
+  } catch {
+    // a rank that is being killed may still write; the system clears its folder of temporary files
   }
 }

@@ -104,7 +104,10 @@ Deno.test("the first failure ends all ranks and is reported with its error", asy
   const thrown = await runLauncher(["--num-processes", "2", script, "throw", "1"]);
   assertEquals(thrown.code, 1);
   const block = failureBlock(thrown.err);
-  assertMatch(block, /^Rank 1 of 2 failed first: ended with exit code 1, after \d/);
+  assertMatch(
+    block,
+    /^Rank 1 of 2 failed first: ended with exit code 1 \(an error that nobody caught\), after \d/,
+  );
   assertStringIncludes(block, "RangeError: the loss went up");
   assertStringIncludes(block, "launch_rank.ts:");
   assertStringIncludes(block, "Rank 0: stopped by the launcher");
@@ -199,8 +202,8 @@ const wrong: [string[], RegExp][] = [
   [["--turob", script], /^launch: Unknown flag --turob: did you mean --turbo\?$/],
   [["--frobnicate", script], /^launch: Unknown flag --frobnicate; --help lists all flags$/],
   [["-x", script], /^launch: Unknown flag -x; --help lists all flags$/],
-  [["--num-processes", "two", script], /^launch: Cannot start two processes: wanted a whole/],
-  [["--num-processes", "0", script], /^launch: Cannot start 0 processes: wanted a whole/],
+  [["--num-processes", "two", script], /^launch: Cannot read --num-processes two: wanted a whole/],
+  [["--num-processes", "0", script], /^launch: Cannot read --num-processes 0: wanted a whole/],
   [["--num-processes", "--cpu", script], /^launch: Missing the value of --num-processes$/],
   [["--num-processes", "1", "--num-processes", "2", script], /^launch: Cannot use --num-processes/],
   [["--cpu"], /^launch: Missing the script/],

@@ -18,7 +18,14 @@ export function startLauncher(
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "launch/launch.ts", ...args],
     cwd: root,
-    env: { NO_COLOR: "1", ...env },
+    // neither the settings of the user nor the GPUs of the machine may matter
+    env: {
+      NO_COLOR: "1",
+      XDG_CONFIG_HOME: "/nonexistent",
+      PTA_CONFIG_FILE: "",
+      CUDA_VISIBLE_DEVICES: "",
+      ...env,
+    },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

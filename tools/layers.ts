@@ -14,6 +14,7 @@ export type Layer =
   | "core/mod"
   | "trainer"
   | "launch"
+  | "launch/scripts"
   | "root"
   | "examples"
   | "free";
@@ -31,6 +32,8 @@ export const allowed: Record<Layer, readonly Layer[]> = {
   "core/mod": ["core", "core/blocks", "core/dist", "core/dist/rank"],
   "trainer": ["core/mod", "core/dist/rank"],
   "launch": ["core/dist/rank"],
+  // Programs that the launcher starts as processes of their own, never modules of it.
+  "launch/scripts": ["ffi", "root"],
   "root": ["core/mod", "core/backend", "core/dist/rank", "trainer"],
   "examples": ["root"],
   // tests, bench and tools look at everything.
@@ -44,6 +47,7 @@ export const allowed: Record<Layer, readonly Layer[]> = {
     "core/mod",
     "trainer",
     "launch",
+    "launch/scripts",
     "root",
     "examples",
   ],
@@ -59,6 +63,7 @@ const places: readonly (readonly [RegExp, Layer])[] = [
   [/^core\/mod\.ts$/, "core/mod"],
   [/^core\//, "core"],
   [/^trainer\//, "trainer"],
+  [/^launch\/scripts\//, "launch/scripts"],
   [/^launch\//, "launch"],
   [/^examples\//, "examples"],
   [/^(tests|bench|tools|docs)\//, "free"],
