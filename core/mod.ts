@@ -44,7 +44,7 @@ export type { LuFactors } from "./linalg/mod.ts";
 export * as nn from "./nn/mod.ts";
 /** Mixed precision: regions of low precision, and loss scaling. */
 export * as amp from "./amp/mod.ts";
-export { autocast, autocastPolicy } from "./amp/mod.ts";
+export { autocast, autocastPolicy, GradScaler } from "./amp/mod.ts";
 /** Optimizers. */
 export * as optim from "./optim/mod.ts";
 /** Datasets, samplers and loaders. */

@@ -1,4 +1,5 @@
 /** Regions of low precision: nesting, cache, gradients, own policies, model outputs. The choice for each operation is in precision_test.ts. */
+import "@pta/core/backend";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   amp,
@@ -11,9 +12,9 @@ import {
   ones,
   optim,
   randn,
-} from "../mod.ts";
-import type { Tensor } from "../mod.ts";
-import { counters, realize } from "../mod.ts";
+} from "@pta/core";
+import type { Tensor } from "@pta/core";
+import { counters, realize } from "@pta/core";
 
 Deno.test("autocast: regions nest, end and can be turned off inside", () => {
   const x = ones([2, 2]);

@@ -12,3 +12,4 @@ export {
 export type { Policy } from "./policies.ts";
 export type { LowDType, PolicyList } from "./state.ts";
 export { toFloat32 } from "./cast.ts";
+export { GradScaler, type GradScalerOptions, type GradScalerState } from "./grad_scaler.ts";

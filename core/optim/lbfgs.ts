@@ -11,6 +11,7 @@ import {
   type Tensor,
   zeros,
 } from "../tensor/mod.ts";
+import type { StepGuard } from "./guard.ts";
 import { type LinePoint, strongWolfe } from "./line_search.ts";
 import { type Change, dispose, type Memory, read, twoLoop } from "./lbfgs_memory.ts";
 import { notNegative, Optimizer, type OptionCheck } from "./optimizer.ts";
@@ -147,7 +148,12 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
    * @returns The loss before the step
    * @throws {TypeError} When there is no closure
    */
-  override step(closure: () => Tensor): Tensor {
+  override step(closure: () => Tensor, guard: StepGuard = {}): Tensor {
+    if (guard.skip !== undefined || guard.unscale !== undefined) {
+      throw new TypeError(
+        "Cannot scale losses for LBFGS: it decides on the host and calls a closure; train it in float32 or bfloat16",
+      );
+    }
     if (typeof closure !== "function") {
       throw new TypeError("Cannot step LBFGS without a closure that returns the loss");
     }

@@ -7,6 +7,7 @@ export { Adamax, type AdamaxOptions } from "./adamax.ts";
 export { ASGD, type ASGDOptions } from "./asgd.ts";
 export { clipGradNorm_, type ClipGradNormOptions, clipGradValue_, getTotalNorm } from "./clip.ts";
 export { CountedOptimizer, type Scalars } from "./counted.ts";
+export type { StepGuard } from "./guard.ts";
 export { LBFGS, type LBFGSOptions } from "./lbfgs.ts";
 export { Lion, type LionOptions } from "./lion.ts";
 export { Muon, type MuonAdjustment, type MuonOptions } from "./muon.ts";

@@ -1,7 +1,9 @@
 /** The base of optimizers. */
 import { type DType, isFloat } from "../dtype.ts";
+import { suspendAutocast } from "../amp/state.ts";
 import type { Shape } from "../shape.ts";
 import { full, keep, noGrad, realize, Tensor } from "../tensor/mod.ts";
+import { guardAssign, type StepGuard } from "./guard.ts";
 import {
   type OptimizerOptions,
   ParamGroup,
@@ -136,20 +138,43 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
    * Changes every parameter that has a gradient. Gradients and new values are computed in one plan.
    *
    * @param closure Computes the loss and its gradients, called first when given
+   * @param guard Of a loss scaler: whether the step counts, and the factor of the gradients
    * @returns What the closure returned
    */
-  step(closure?: () => Tensor): Tensor | undefined {
+  step(closure?: () => Tensor, guard: StepGuard = {}): Tensor | undefined {
     const loss = closure?.();
-    noGrad(() => {
-      const changed: Tensor[] = [];
-      for (const group of this.paramGroups) {
-        const params = group.params.filter((p) => p.grad !== undefined);
-        if (params.length === 0) continue;
-        changed.push(...params.map((p) => p.grad!), ...this.update(group, params));
-      }
-      realize(...changed);
-    });
+    noGrad(() =>
+      suspendAutocast(() => {
+        const changed: Tensor[] = [];
+        this.guard = guard;
+        for (const group of this.paramGroups) {
+          const params = group.params.filter((p) => p.grad !== undefined);
+          if (params.length === 0) continue;
+          if (guard.unscale !== undefined) {
+            for (const p of params) p.grad = p.grad!.mul(guard.unscale.to(p.grad!.dtype));
+          }
+          const updated = this.update(group, params);
+          if (guard.skip !== undefined) this.#skipWhere(guard.skip, updated, params);
+          changed.push(...params.map((p) => p.grad!), ...updated);
+        }
+        this.guard = {};
+        if (guard.skip !== undefined) changed.push(guard.skip);
+        realize(...changed);
+      })
+    );
     return loss;
+  }
+
+  /** What decides about the step being made. */
+  protected guard: StepGuard = {};
+
+  /** Makes changes of parameters and their state conditional; what else was assigned belongs to this step alone. */
+  #skipWhere(skip: Tensor, updated: readonly Tensor[], params: readonly Tensor[]): void {
+    const lasting = new Set(params);
+    for (const p of params) {
+      for (const t of Object.values(this.state.get(p) ?? {})) lasting.add(t);
+    }
+    for (const t of updated) if (lasting.has(t)) guardAssign(t, skip);
   }
 
   /** Forgets the gradients, or makes them zero. */

@@ -1,5 +1,5 @@
 /** Stochastic gradient descent. */
-import type { Tensor } from "../tensor/mod.ts";
+import { type Numeric, type Tensor, where } from "../tensor/mod.ts";
 import { notNegative, Optimizer } from "./optimizer.ts";
 import { oneMinus, type OptimizerOptions, type ParamGroup, type Params } from "./param_group.ts";
 
@@ -23,6 +23,9 @@ export interface SGDOptions extends OptimizerOptions {
  * ```
  */
 export class SGD extends Optimizer<SGDOptions> {
+  readonly #started: Map<Tensor, Tensor> = new Map();
+  readonly #marks: Tensor[] = [];
+
   /**
    * Makes the optimizer; nothing is allocated before the first step.
    * @param params Parameters, or groups of them
@@ -52,6 +55,26 @@ export class SGD extends Optimizer<SGDOptions> {
     );
   }
 
+  /**
+   * Share of the gradient that enters the momentum. Where a first step may be skipped, a flag beside the state says whether there has been one.
+   */
+  #fresh(p: Tensor, group: ParamGroup<SGDOptions>, isUndamped: boolean): Numeric {
+    const share = oneMinus(group.value("dampening", p.dtype));
+    if (isUndamped) this.#started.set(p, this.newState(p, 0, []));
+    const started = this.#started.get(p);
+    if (started === undefined) return share;
+    const now = started.ne(0).where(share, 1).to(p.dtype), { skip } = this.guard;
+    this.#marks.push(
+      started.assign(skip === undefined ? started.mul(0).add(1) : where(skip, started, 1)),
+    );
+    return now;
+  }
+
+  /** Forgets what was noted of first steps: a loaded momentum has had its own. */
+  protected override stateLoaded(): void {
+    this.#started.clear();
+  }
+
   /** The changes of one step. */
   protected override update(group: ParamGroup<SGDOptions>, params: readonly Tensor[]): Tensor[] {
     const { nesterov } = group.options, changed: Tensor[] = [];
@@ -62,14 +85,15 @@ export class SGD extends Optimizer<SGDOptions> {
         const buffer = state.momentumBuffer ??= this.newState(p);
         const momentum = group.value("momentum", p.dtype);
         // The first buffer is the undamped gradient. Without dampening the general form gives that too, and needs one plan only.
-        const next = isFirst && !group.isZero("dampening")
+        const isUndamped = isFirst && !group.isZero("dampening");
+        const next = isUndamped && this.guard.skip === undefined
           ? d
-          : buffer.mul(momentum).add(d.mul(oneMinus(group.value("dampening", p.dtype))));
+          : buffer.mul(momentum).add(d.mul(this.#fresh(p, group, isUndamped)));
         d = nesterov ? d.add(next.mul(momentum)) : next;
         changed.push(buffer.assign(next));
       }
       changed.push(p.assign(p.sub(d.mul(group.lrTensor.to(p.dtype)))));
     }
-    return changed;
+    return [...changed, ...this.#marks.splice(0)];
   }
 }
