@@ -8,7 +8,7 @@
  */
 import { isLaunched } from "@pta/core/dist/rank";
 import { ExitCode } from "./exit_codes.ts";
-import { COMMANDS, HELP, mainHelp } from "./help.ts";
+import { type CommandName, COMMANDS, mainHelp } from "./help.ts";
 import { type LaunchOptions, settingsOf } from "./options.ts";
 import { readValue, SETTING_NAMES, UsageError } from "./settings.ts";
 
@@ -68,10 +68,10 @@ export async function launch(
 /** The command line: returns the exit code. What a command needs is loaded when it is called. */
 async function main(args: readonly string[]): Promise<number> {
   const [word, ...rest] = args;
-  if (word !== undefined && Object.hasOwn(COMMANDS, word) && !isFile(word)) {
+  if (word !== undefined && Object.hasOwn(COMMANDS, word) && !exists(word, true)) {
     if (word === "launch") return await launchCommand(rest);
     const { runCommand } = await import("./commands.ts");
-    return await runCommand(word as keyof typeof HELP, rest);
+    return await runCommand(word as Exclude<CommandName, "launch">, rest);
   }
   return await launchCommand(args);
 }
@@ -100,16 +100,16 @@ async function launchCommand(args: readonly string[]): Promise<number> {
 
 /** A word that is no file may be a command with a slip of the hand. */
 async function checkWord(word: string): Promise<void> {
-  if (/[./:]/.test(word) || isFile(word)) return;
+  if (/[./:]/.test(word) || exists(word)) return;
   const { nearest } = await import("./suggest.ts");
   const near = nearest(word, Object.keys(COMMANDS));
   if (near === undefined) return;
   throw new UsageError(`Unknown command ${word}: did you mean ${near}?`);
 }
 
-function isFile(path: string): boolean {
+function exists(path: string, isFile = false): boolean {
   try {
-    return Deno.statSync(path).isFile;
+    return Deno.statSync(path).isFile || !isFile;
   } catch {
     return false;
   }
