@@ -5,6 +5,7 @@ import type { Storage } from "./storage.ts";
 export class Scope implements Disposable {
   readonly #owned = new Set<Storage>();
   readonly #outer: Scope | undefined;
+  #isLeft = false;
 
   /** Opens the scope; use `using scope = stepScope()`. */
   constructor() {
@@ -22,15 +23,28 @@ export class Scope implements Disposable {
     this.#owned.add(storage);
   }
 
+  /**
+   * Steps out of the scope without ending it: what follows belongs to the scope around it, and what this one owns stays until it is ended, at any time.
+   *
+   * @throws {Error} When another scope is the innermost one
+   */
+  leave(): void {
+    if (current !== this) {
+      throw new Error("Cannot leave this step scope: another one is the innermost");
+    }
+    current = this.#outer;
+    this.#isLeft = true;
+  }
+
   /** Frees what was realized inside and not kept. */
   [Symbol.dispose](): void {
-    if (current !== this) {
+    if (current !== this && !this.#isLeft) {
       throw new Error("Cannot end this step scope: one opened inside it has not ended");
     }
     try {
       for (const hook of beforeEnd) hook();
     } finally {
-      current = this.#outer;
+      if (!this.#isLeft) current = this.#outer;
       for (const storage of this.#owned) {
         if (storage.kept) storage.leaveToCollector();
         else storage.free();

@@ -1,5 +1,5 @@
 /** A run that goes on from what `trainingState()` gave is bit-equal to one that was never interrupted. */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { keep, nn, optim, Tensor, tensor } from "@pta/core";
 import {
   averageMetric,
@@ -156,19 +156,4 @@ Deno.test("resume: objects are registered under a name of their own", () => {
     'Cannot register "counter": another object has that name',
   );
   assertThrows(() => trainer.registerState("other", {} as never), TypeError, "stateDict");
-});
-
-Deno.test("resume: without a checkpointer the call says what is missing", async () => {
-  const model = smallModel();
-  const trainer = new QuietTrainer({
-    model,
-    lossFunc: new nn.CrossEntropyLoss(),
-    optimizer: new optim.SGD(model.parameters(), { lr: 0.1 }),
-    callbacks: [],
-  });
-  await assertRejects(
-    () => trainer.train({ trainDataset: smallDataset(4), numEpochs: 1, resumeFrom: "latest" }),
-    ReferenceError,
-    "Cannot resume",
-  );
 });

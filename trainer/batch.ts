@@ -10,13 +10,20 @@ export interface BatchOutput {
   readonly loss: Tensor;
   /** What the model returned. */
   readonly modelOutputs: unknown;
-  /** Number of samples that the loss is the mean of. */
+  /** Number of samples of the batch. */
   readonly batchSize: number;
+  /**
+   * What the loss is a mean over, when that is not the samples: the number of tokens that count, say. Windows, ranks and epochs are averaged with it; a
+   * batch of weight 0 counts for nothing. A 0-d tensor is never read by the host; a number that does not follow from the shapes alone keeps the step
+   * from being captured.
+   */
+  readonly weight?: number | Tensor;
   /** Whatever else the step returned. */
   readonly [key: string]: unknown;
 }
 
-const isPlain = (x: unknown): x is Record<string, unknown> =>
+/** Whether a value is an object whose members are looked at. */
+export const isPlain = (x: unknown): x is Record<string, unknown> =>
   typeof x === "object" && x !== null &&
   (Object.getPrototypeOf(x) === Object.prototype || Object.getPrototypeOf(x) === null);
 
@@ -26,6 +33,20 @@ export function tensorsIn(value: unknown, found: Tensor[] = []): Tensor[] {
   else if (Array.isArray(value)) { for (const x of value) tensorsIn(x, found); }
   else if (isPlain(value)) { for (const key of Object.keys(value)) tensorsIn(value[key], found); }
   return found;
+}
+
+/** Whether a nested value holds anything but tensors. */
+export function hasOther(value: unknown): boolean {
+  if (value instanceof Tensor) return false;
+  if (Array.isArray(value)) return value.some(hasOther);
+  return isPlain(value) ? Object.values(value).some(hasOther) : value !== undefined;
+}
+
+/** A nested value with its tensors on a device; the value itself when they are there. */
+export function onDevice<T>(value: T, device: string): T {
+  const tensors = tensorsIn(value);
+  if (tensors.every((t) => t.device === device)) return value;
+  return withTensors(value, tensors.map((t) => t.to(device)));
 }
 
 /** A copy of a nested value with its tensors replaced, in the order of {@linkcode tensorsIn}. */
@@ -69,16 +90,4 @@ export function batchSizeOf(batch: Batch): number {
   const first = tensorsIn(batch).find((t) => t.ndim > 0);
   if (first !== undefined) return first.shape[0];
   throw new TypeError("Cannot find the size of a batch without a tensor of at least one dimension");
-}
-
-/**
- * Input and target of a batch.
- *
- * @throws {TypeError} When the batch is not an array of at least two
- */
-export function pairOf(batch: Batch): [Tensor, Tensor] {
-  if (Array.isArray(batch) && batch.length >= 2) return [batch[0], batch[1]];
-  throw new TypeError(
-    "Cannot take input and target from the batch: it must be an array [input, target], or override calculateTrainBatchLoss and calculateEvalBatchLoss",
-  );
 }

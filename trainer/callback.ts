@@ -1,5 +1,5 @@
 /** What a callback is: a plain object with a name and a hook for each event that it cares about. */
-import type { EventName, TrainerEvents } from "./events.ts";
+import type { DefinedHook, EventName, TrainerEvents } from "./events.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** A hook. It may be asynchronous (save `onInitEnd`); the loop waits for it. */
@@ -15,6 +15,8 @@ export type Hooks = { readonly [E in EventName]?: Hook<E> };
 export interface Callback extends Hooks {
   /** Unique within a trainer; errors name it. */
   readonly name: string;
+  /** Hooks of events of your own, see {@linkcode defineEvent}. */
+  readonly custom?: readonly DefinedHook[];
   /** Runs when `train()` or `evaluate()` ends, in whatever way: close files and bars here. */
   readonly cleanup?: (trainer: Trainer) => void | Promise<void>;
   /** What is saved with a run: plain objects, arrays, numbers, texts, tensors. */

@@ -1,5 +1,5 @@
 /** Values that are not part of the graph, over the ranks. */
-import { type Comm, hostView, type ReduceOp, type Tensor, tensor } from "@pta/core";
+import { type Comm, dtypes, hostView, type ReduceOp, type Tensor, tensor } from "@pta/core";
 
 /** Combines numbers over the ranks, each position for itself. */
 export function reduceNumbers(values: readonly number[], op: ReduceOp, comm: Comm): number[] {
@@ -41,4 +41,28 @@ export function gatherTensor(source: Tensor, comm: Comm): Tensor {
     shape: [total, ...rest],
     device: source.device,
   });
+}
+
+/** Combines a tensor over the ranks, element by element; float16 and bfloat16 by way of float32. */
+export function reduceTensor(source: Tensor, op: ReduceOp, comm: Comm): Tensor {
+  const { dtype, shape, device } = source;
+  const isLow = dtypes[dtype].bytes < 4;
+  const host = (isLow ? source.to("float32") : source).data().slice();
+  comm.allReduce(hostView(host), op).wait();
+  const sum = tensor(host, { dtype: isLow ? "float32" : dtype, shape, device });
+  return isLow ? sum.to(dtype) : sum;
+}
+
+/** The values of all ranks in rank order: whatever JSON can say. */
+export function gatherJson<T>(value: T, comm: Comm): T[] {
+  const own = new TextEncoder().encode(JSON.stringify(value));
+  const sizes = new Int32Array(comm.worldSize);
+  comm.allGather(new Int32Array([own.length]), sizes).wait();
+  const longest = Math.max(...sizes);
+  const padded = new Uint8Array(longest), all = new Uint8Array(longest * comm.worldSize);
+  padded.set(own);
+  comm.allGather(padded, all).wait();
+  return [...sizes].map((size, r) =>
+    JSON.parse(new TextDecoder().decode(all.subarray(r * longest, r * longest + size)))
+  );
 }

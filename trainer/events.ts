@@ -1,5 +1,6 @@
 /** The events of a run: their names, what each carries, and the order they fire in. */
 import type { Batch, BatchOutput } from "./batch.ts";
+import type { Trainer } from "./trainer.ts";
 
 /** What a training step was, as `onTrainStepEnd` tells it. */
 export interface TrainStepEnd {
@@ -23,6 +24,8 @@ export interface EvalStepEnd {
   readonly batchOutput: BatchOutput;
   /** 0-based index of the batch within the pass. */
   readonly step: number;
+  /** Whether this rank only kept the others company: it repeated a batch that counts for nothing. */
+  readonly isFiller: boolean;
 }
 
 /** A batch about to be used. */
@@ -84,6 +87,54 @@ export interface TrainerEvents {
   onEvaluationRunEnd: Nothing;
 }
 
+/** An event of the user's own, made by {@linkcode defineEvent}: what identifies it is this object, not its name. */
+export interface DefinedEvent<P> {
+  /** For messages. */
+  readonly name: string;
+  /**
+   * A hook of this event, for the `custom` list of a callback.
+   *
+   * @param run Called with the trainer and what `trainer.emit` was given
+   */
+  hook(run: (trainer: Trainer, payload: P) => void | Promise<void>): DefinedHook;
+}
+
+/** A hook of a {@linkcode DefinedEvent}. */
+export interface DefinedHook {
+  /** The event. */
+  readonly event: DefinedEvent<never>;
+  /** What runs. */
+  readonly run: (trainer: Trainer, payload: never) => void | Promise<void>;
+}
+
+/**
+ * Declares an event of your own. Emit it from a method of a trainer or from a hook, and hear it in any callback:
+ *
+ * ```ts
+ * import { callback, defineEvent } from "@pta/trainer";
+ *
+ * const onLayerUnfrozen = defineEvent<{ layer: string }>("onLayerUnfrozen");
+ *
+ * export const unfreezer = callback({
+ *   name: "unfreezer",
+ *   onTrainEpochStart: (trainer) => trainer.emit(onLayerUnfrozen, { layer: "head" }),
+ * });
+ * export const logger = callback({
+ *   name: "logger",
+ *   custom: [onLayerUnfrozen.hook((trainer, { layer }) => trainer.print(layer))],
+ * });
+ * ```
+ *
+ * @param name For messages
+ */
+export function defineEvent<P = Nothing>(name: string): DefinedEvent<P> {
+  const event: DefinedEvent<P> = {
+    name,
+    hook: (run) => ({ event: event as DefinedEvent<never>, run }),
+  };
+  return event;
+}
+
 /** Name of an event. */
 export type EventName = keyof TrainerEvents;
 
@@ -121,7 +172,9 @@ export const eventOrder: Readonly<Record<EventName, EventFacts>> = {
     scope: "trainStep",
     after: [
       "calculateTrainBatchLoss",
+      "updateLossTracker",
       "backwardStep",
+      "clipGradients",
       "optimizerStep",
       "optimizerZeroGrad",
       "schedulerStep",
@@ -147,7 +200,7 @@ export const eventOrder: Readonly<Record<EventName, EventFacts>> = {
   onEvalStepStart: { scope: "evalStep", after: [], when: "a batch is loaded" },
   onEvalStepEnd: {
     scope: "evalStep",
-    after: ["calculateEvalBatchLoss"],
+    after: ["calculateEvalBatchLoss", "updateLossTracker"],
     when: "its loss is known",
   },
   onEvalEpochEnd: {

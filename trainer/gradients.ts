@@ -6,9 +6,8 @@ import {
   full,
   keep,
   noGrad,
-  optim,
   type Parameter,
-  type Tensor,
+  Tensor,
   tensor,
   zeros,
 } from "@pta/core";
@@ -23,13 +22,12 @@ export interface WindowPosition {
 export interface GradientOptions {
   /** `undefined` alone. */
   readonly comm: Comm | undefined;
-  readonly clipValue: number | undefined;
-  readonly clipNorm: number | undefined;
 }
 
 /**
- * The weighted gradients of one window. Each micro-batch has a weight w, its samples over the samples of a full one, and
- * the optimizer sees sum(w g) / sum(w) over window and ranks: the gradient of the mean loss over all samples, whatever the sizes.
+ * The weighted gradients of one window. Each micro-batch has a weight w, such as its samples over the samples of a full one, and
+ * the optimizer sees sum(w g) / sum(w) over window and ranks: the gradient of the mean loss over all that was
+ * weighed, whatever the sizes. Weights may be known to the device alone. When everything in a window weighs nothing its gradient is 0.
  */
 export class GradientWindow {
   readonly #parameters: readonly Parameter[];
@@ -55,19 +53,23 @@ export class GradientWindow {
   }
 
   /**
-   * Takes the gradients of `weight x loss` from the parameters. After the last micro-batch of a window the parameters have the clipped mean.
+   * Takes the gradients of `weight x loss` from the parameters. After the last micro-batch of a window the parameters have the mean.
    *
+   * @param weight A number, or a 0-d float32 tensor
+   * @param position Where the micro-batch stands
+   * @param clip Called when the parameters have the mean
    * @returns What to realize before the optimizer steps
    */
-  add(weight: number, position: WindowPosition): Tensor[] {
+  add(weight: number | Tensor, position: WindowPosition, clip: () => void): Tensor[] {
     return noGrad(() => {
+      if (weight instanceof Tensor) this.#dropWeightless(weight);
       if (!position.isLast) return this.#store(weight, position.isFirst);
       if (!position.isFirst) this.#addStored();
       if (this.isWeighted(position)) {
         const own = position.isFirst ? this.#scalar(weight) : this.#weight.add(weight);
         this.#mean(own);
       }
-      this.#clip();
+      clip();
       // The last parameters first: their gradients are ready first, so their bucket can leave while the others are computed.
       return this.#withGradients().reverse().map((p) => p.grad!);
     });
@@ -85,7 +87,7 @@ export class GradientWindow {
   }
 
   // Sums stay in their own buffers, so that a captured step finds them again.
-  #store(weight: number, isFirst: boolean): Tensor[] {
+  #store(weight: number | Tensor, isFirst: boolean): Tensor[] {
     if (isFirst) {
       for (const [p, sum] of this.#sums) if (p.grad === undefined) sum.zero_();
     }
@@ -109,7 +111,8 @@ export class GradientWindow {
     return sum;
   }
 
-  #scalar(value: number): Tensor {
+  #scalar(value: number | Tensor): Tensor {
+    if (value instanceof Tensor) return value;
     return full([], value, { device: this.#device });
   }
 
@@ -123,12 +126,12 @@ export class GradientWindow {
   #mean(own: Tensor): void {
     const { comm } = this.#options;
     const total = comm === undefined ? own : allReduceGradients(this.#parameters, { weight: own })!;
-    for (const p of this.#withGradients()) p.grad = p.grad!.div(total.to(p.grad!.dtype));
+    const divisor = total.gt(0).where(total, 1);
+    for (const p of this.#withGradients()) p.grad = p.grad!.div(divisor.to(p.grad!.dtype));
   }
 
-  #clip(): void {
-    const { clipValue, clipNorm } = this.#options;
-    if (clipValue !== undefined) optim.clipGradValue_(this.#parameters, clipValue);
-    if (clipNorm !== undefined) optim.clipGradNorm_(this.#parameters, clipNorm);
+  // The mean over nothing is NaN, and so are its gradients, whatever they are multiplied by.
+  #dropWeightless(weight: Tensor): void {
+    for (const p of this.#withGradients()) p.grad = weight.gt(0).where(p.grad!, 0);
   }
 }

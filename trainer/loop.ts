@@ -1,5 +1,6 @@
 /** The loop: run, epoch, step. */
 import { stepScope } from "@pta/core";
+import { onDevice } from "./batch.ts";
 import { StopTrainingError } from "./events.ts";
 import { BatchSource } from "./batch_source.ts";
 import type { StepRunner } from "./step.ts";
@@ -17,7 +18,9 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
       t.position.epoch < t.runConfig.numEpochs && (t.position.stepInEpoch > 0 || !isFinished(t))
     ) {
       await runTrainEpoch(t, steps);
-      if (t.evalDataLoader !== undefined) await runEvalEpoch(t, steps, "eval_loss_epoch");
+      if (t.evalDataLoader !== undefined) {
+        await runEvalEpoch(t, steps, { metric: "eval_loss_epoch" });
+      }
       await t.trainingRunEpochEnd();
       await t.emit("onTrainingRunEpochEnd", {});
       t.agreeOnStop();
@@ -37,7 +40,7 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
 const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps ?? Infinity);
 
 async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
-  const { gradientAccumulationSteps: window, numTrainBatchesPerEpoch: length } = t.runConfig;
+  const { gradientAccumulationSteps: window } = t.runConfig;
   const { epoch, stepInEpoch } = t.position;
   await t.trainEpochStart();
   t.lossTracker.reset();
@@ -47,21 +50,29 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
   await using batches = new BatchSource(t.trainDataLoader!, {
     // Runs that go on with a history go on with its orders too.
     epoch: t.runHistory.currentEpoch - 1,
-    length,
-    fills: t.runConfig.isDistributed,
+    length: t.runConfig.numTrainBatchesPerEpoch,
+    limit: t.runConfig.limitTrainBatches,
     start: stepInEpoch,
+    isPlaced: t.takeLoaderPlaced(),
+    agree: agreement(t),
   });
   for (let step = stepInEpoch; !isFinished(t); step++) {
     await t.breathe();
     using _scope = stepScope();
     const next = await batches.next();
-    if (next === undefined) break;
+    if (next === undefined) {
+      if (step > 0) break;
+      throw new RangeError(
+        "Cannot train: the data gives no batch in this epoch; an iterable dataset must start anew each time",
+      );
+    }
     const { isFiller } = next;
+    t.isFillerStep = isFiller;
     const position = {
       isFirst: step % window === 0,
-      isLast: (step + 1) % window === 0 || step + 1 === length,
+      isLast: (step + 1) % window === 0 || next.isLast,
     };
-    const start = { batch: next.batch, step };
+    const start = { batch: onDevice(next.batch, t.device), step };
     await t.emit("onTrainStepStart", start);
     const { batch } = start;
     const batchOutput = steps.train(batch, position, isFiller);
@@ -74,35 +85,56 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     await t.reach({ epoch, stepInEpoch: step + 1 }, position.isLast ? "step" : undefined);
     if (position.isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
   }
+  t.isFillerStep = false;
   await t.trainEpochEnd();
   t.recordLoss("train_loss_epoch");
   await t.emit("onTrainEpochEnd", {});
   t.agreeOnStop();
 }
 
-/** Evaluates once over the evaluation loader and records the mean loss under `metric`. Modules get back the mode they had. */
+/** Whether something holds on any rank, for those who have others. */
+const agreement = (t: Trainer) =>
+  t.comm === undefined ? undefined : (condition: boolean) => t.agree(condition);
+
+/** What an evaluation is for. */
+export interface EvalPass {
+  /** Name of the mean loss. */
+  readonly metric: string;
+  /** Whether it interrupts a training epoch. */
+  readonly isIntermediate?: boolean;
+  /** Batches at most. */
+  readonly limit?: number;
+}
+
+/** Evaluates once over the evaluation loader and records the mean loss. Modules get back the mode they had, and a training step its place. */
 export async function runEvalEpoch(
   t: Trainer,
   steps: StepRunner,
-  metric: string,
-  isIntermediate = false,
+  pass: EvalPass,
 ): Promise<number> {
+  const { metric, isIntermediate = false } = pass, wasFiller = t.isFillerStep;
+  const limit = Math.min(pass.limit ?? Infinity, t.limits.eval ?? Infinity);
   const modes = [...t.model.modules()].map((module) => [module, module.training] as const);
   t.startEvaluation();
   try {
     await t.evalEpochStart();
     t.lossTracker.reset();
     await t.emit("onEvalEpochStart", { isIntermediate });
-    await using batches = new BatchSource(t.evalDataLoader!);
+    await using batches = new BatchSource(t.evalDataLoader!, {
+      length: t.runConfig.numEvalBatches,
+      limit: Math.min(limit, t.runConfig.limitEvalBatches ?? Infinity),
+      agree: agreement(t),
+    });
     for (let step = 0;; step++) {
       await t.breathe();
       using _scope = stepScope();
       const next = await batches.next();
       if (next === undefined) break;
-      const { batch } = next;
+      const { isFiller } = next, batch = onDevice(next.batch, t.device);
+      t.isFillerStep = isFiller;
       await t.emit("onEvalStepStart", { batch, step });
-      const batchOutput = steps.evaluate(batch);
-      await t.emit("onEvalStepEnd", { batch, batchOutput, step });
+      const batchOutput = steps.evaluate(batch, isFiller);
+      await t.emit("onEvalStepEnd", { batch, batchOutput, step, isFiller });
     }
     await t.evalEpochEnd();
     const loss = t.recordLoss(metric, isIntermediate ? { step: t.numUpdates } : {});
@@ -111,6 +143,7 @@ export async function runEvalEpoch(
     return loss;
   } finally {
     t.endEvaluation();
+    t.isFillerStep = wasFiller;
     for (const [module, training] of modes) module.training = training;
   }
 }

@@ -1,8 +1,8 @@
-/** A sample-weighted mean that lives on the device. */
+/** A weighted mean that lives on the device. */
 import { keep, noGrad, realize, type Tensor, zeros } from "@pta/core";
 
 /**
- * Sum of loss x samples and number of samples. Updating reads nothing from the device; {@linkcode total} and {@linkcode average} do. The sum is
+ * Sum of loss x weight and sum of weights, such as numbers of samples. Updating reads nothing from the device; {@linkcode total} and {@linkcode average} do. The sum is
  * float64, so that an epoch of float32 losses adds up without loss. One NaN or infinite loss makes the sum NaN or infinite for good, which is
  * what the termination check relies on.
  */
@@ -23,12 +23,15 @@ export class LossTracker {
    * Adds a batch, as graph nodes that can be captured. The caller realizes {@linkcode tensors}.
    *
    * @param loss 0-d: mean loss of the batch
-   * @param batchSize Samples of the batch
+   * @param weight What it is a mean over: samples, or tokens. A 0-d tensor may say 0, and then the loss counts for nothing, NaN or not
    */
-  update(loss: Tensor, batchSize: number): void {
+  update(loss: Tensor, weight: number | Tensor): void {
     noGrad(() => {
-      this.#sum.assign(this.#sum.add(loss.detach().to("float64").mul(batchSize)));
-      this.#count.assign(this.#count.add(batchSize));
+      const value = loss.detach().to("float64");
+      const isNumber = typeof weight === "number", w = isNumber ? weight : weight.to("float64");
+      const sum = isNumber ? value.mul(weight) : weight.gt(0).where(value.mul(w), 0);
+      this.#sum.assign(this.#sum.add(sum.reshape()));
+      this.#count.assign(this.#count.add(w));
     });
   }
 

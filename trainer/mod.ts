@@ -73,6 +73,9 @@ export type { WatchedValue } from "./checkpoint/manifest.ts";
 export type { ResumeFrom } from "./checkpoint/resume_from.ts";
 export { saveTrainingState, type SaveTrainingStateOptions } from "./checkpoint/save.ts";
 export {
+  type DefinedEvent,
+  type DefinedHook,
+  defineEvent,
   type EvalEpoch,
   type EvalStepEnd,
   type EventFacts,
@@ -121,6 +124,7 @@ export type {
   EvaluateNowOptions,
   EvaluateOptions,
   LossFunc,
+  LossParts,
   Scheduler,
   TrainerOptions,
   TrainOptions,
@@ -128,8 +132,11 @@ export type {
 export type { Checkpointer, RunPosition, SavedRun, Stateful } from "./resume.ts";
 export { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
 export { CallbackError, CallbackRunner } from "./runner.ts";
+export { type BatchLimits, TrainerRunState } from "./run_state.ts";
 export { TrainerServices } from "./services.ts";
+export { type IterableDataset, StreamLoader, type StreamLoaderOptions } from "./stream_loader.ts";
 export { Trainer } from "./trainer.ts";
+export { TrainerSteps } from "./trainer_steps.ts";
 export {
   type AdapterState,
   type CreateFor,

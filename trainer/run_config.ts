@@ -24,6 +24,12 @@ export interface TrainerRunConfig {
   readonly numTrainBatchesPerEpoch: number | undefined;
   /** Optimizer steps of an epoch, a partial last window included. */
   readonly numUpdateStepsPerEpoch: number | undefined;
+  /** Bound on the micro-batches of an epoch. */
+  readonly limitTrainBatches: number | undefined;
+  /** Bound on the batches of an evaluation. */
+  readonly limitEvalBatches: number | undefined;
+  /** Batches of an evaluation on each rank, the same on all, when known. */
+  readonly numEvalBatches: number | undefined;
   /** The seed of data order and random numbers, when the user gave one. */
   readonly seed: number | undefined;
   /** Processes. */
@@ -58,6 +64,12 @@ export interface RunConfigOptions {
   readonly gradientClipNorm?: number;
   /** Micro-batches of an epoch on each rank, when known. */
   readonly numTrainBatchesPerEpoch?: number;
+  /** Bound on the micro-batches of an epoch. */
+  readonly limitTrainBatches?: number;
+  /** Bound on the batches of an evaluation. */
+  readonly limitEvalBatches?: number;
+  /** Batches of an evaluation on each rank, when known. */
+  readonly numEvalBatches?: number;
   /** The user's seed. */
   readonly seed?: number;
   /** Where this process stands; alone by default. */
@@ -79,6 +91,9 @@ function checkPositive(name: string, value: number | undefined): void {
   }
 }
 
+const atMost = (count: number | undefined, limit: number | undefined): number | undefined =>
+  count === undefined ? undefined : Math.min(count, limit ?? Infinity);
+
 const product = (...factors: (number | undefined)[]): number | undefined =>
   factors.reduce((a, b) => a === undefined || b === undefined ? undefined : a * b);
 
@@ -97,6 +112,8 @@ export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
       "maxNumTrainSteps",
       "trainPerDeviceBatchSize",
       "evalPerDeviceBatchSize",
+      "limitTrainBatches",
+      "limitEvalBatches",
     ] as const
   ) {
     const value = options[name];
@@ -108,7 +125,8 @@ export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
   checkPositive("gradientClipNorm", options.gradientClipNorm);
 
   const { rank = 0, localRank = 0, worldSize = 1 } = place ?? {};
-  const batches = options.numTrainBatchesPerEpoch;
+  const { limitTrainBatches, limitEvalBatches } = options;
+  const batches = atMost(options.numTrainBatchesPerEpoch, limitTrainBatches);
   const updates = batches && Math.ceil(batches / gradientAccumulationSteps);
   const { numEpochs = Infinity, maxNumTrainSteps = Infinity } = options;
   const isTraining = options.trainPerDeviceBatchSize !== undefined;
@@ -134,6 +152,9 @@ export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
     evalTotalBatchSize: product(options.evalPerDeviceBatchSize, worldSize),
     numTrainBatchesPerEpoch: batches,
     numUpdateStepsPerEpoch: updates,
+    limitTrainBatches,
+    limitEvalBatches,
+    numEvalBatches: atMost(options.numEvalBatches, limitEvalBatches),
     seed: options.seed,
     worldSize,
     rank,

@@ -1,6 +1,12 @@
 /** Runs callbacks in declared order. */
 import type { Callback } from "./callback.ts";
-import { type EventName, eventNames, StopTrainingError, type TrainerEvents } from "./events.ts";
+import {
+  type DefinedEvent,
+  type EventName,
+  eventNames,
+  StopTrainingError,
+  type TrainerEvents,
+} from "./events.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** A callback threw something that is not a {@linkcode StopTrainingError}; `cause` is what it threw. */
@@ -8,7 +14,7 @@ export class CallbackError extends Error {
   /** Name of the callback. */
   readonly callback: string;
   /** Name of the event, or `cleanup`. */
-  readonly event: EventName | "cleanup";
+  readonly event: string;
 
   /**
    * Says which callback failed in which event.
@@ -16,7 +22,7 @@ export class CallbackError extends Error {
    * @param event Name of the event, or `cleanup`
    * @param cause What was thrown
    */
-  constructor(callback: string, event: EventName | "cleanup", cause: unknown) {
+  constructor(callback: string, event: string, cause: unknown) {
     const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
     super(`Callback "${callback}" failed in ${event}: ${reason}`, { cause });
     this.name = "CallbackError";
@@ -27,11 +33,17 @@ export class CallbackError extends Error {
 
 type AnyHook = (trainer: Trainer, event: unknown) => void | Promise<void>;
 
+interface Listener {
+  readonly callback: string;
+  readonly run: AnyHook;
+}
+
 /** The callbacks of a trainer, sorted by event. */
 export class CallbackRunner {
   /** In declared order. */
   readonly callbacks: readonly Callback[];
-  readonly #listeners: ReadonlyMap<EventName, readonly Callback[]>;
+  readonly #listeners: ReadonlyMap<EventName, readonly Listener[]>;
+  readonly #defined: Map<unknown, Listener[]> = new Map();
   #stop: StopTrainingError | undefined;
 
   /**
@@ -63,8 +75,21 @@ export class CallbackRunner {
       }
     }
     this.#listeners = new Map(
-      eventNames.map((event) => [event, callbacks.filter((c) => c[event] !== undefined)]),
+      eventNames.map((event) => [
+        event,
+        callbacks.filter((c) => c[event] !== undefined).map((c) => ({
+          callback: c.name,
+          // Called on the callback, whose hooks may be methods.
+          run: (trainer, payload) => (c[event] as AnyHook)(trainer, payload),
+        })),
+      ]),
     );
+    for (const c of callbacks) {
+      for (const { event, run } of c.custom ?? []) {
+        const known = this.#defined.get(event) ?? [];
+        this.#defined.set(event, [...known, { callback: c.name, run: run as AnyHook }]);
+      }
+    }
   }
 
   /** Whether any callback has a hook for the event. */
@@ -86,17 +111,22 @@ export class CallbackRunner {
     return this.#from(0, this.#listeners.get(event)!, event, trainer, payload);
   }
 
+  /** The same for an event of the user's own. */
+  emitDefined<P>(event: DefinedEvent<P>, trainer: Trainer, payload: P): void | Promise<void> {
+    return this.#from(0, this.#defined.get(event) ?? [], event.name, trainer, payload);
+  }
+
   #from(
     start: number,
-    listeners: readonly Callback[],
-    event: EventName,
+    listeners: readonly Listener[],
+    event: string,
     trainer: Trainer,
     payload: unknown,
   ): void | Promise<void> {
     for (let i = start; i < listeners.length; i++) {
       const current = listeners[i];
       try {
-        const result = (current[event] as AnyHook)(trainer, payload);
+        const result = current.run(trainer, payload);
         if (result instanceof Promise) {
           return result
             .catch((error) => this.#failed(current, event, error))
@@ -108,8 +138,10 @@ export class CallbackRunner {
     }
   }
 
-  #failed(current: Callback, event: EventName, error: unknown): void {
-    if (!(error instanceof StopTrainingError)) throw new CallbackError(current.name, event, error);
+  #failed(current: Listener, event: string, error: unknown): void {
+    if (!(error instanceof StopTrainingError)) {
+      throw new CallbackError(current.callback, event, error);
+    }
     this.#stop ??= error;
   }
 

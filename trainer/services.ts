@@ -1,11 +1,15 @@
 /** What the loop, callbacks and overridden methods use of a trainer: events, printing, and the other ranks. */
-import type { Comm, ReduceOp, Tensor } from "@pta/core";
+import { type Comm, type ReduceOp, Tensor } from "@pta/core";
+import { tensorsIn, withTensors } from "./batch.ts";
 import type { Callback } from "./callback.ts";
-import { gatherTensor, reduceNumbers } from "./collectives.ts";
-import { type EventName, StopTrainingError, type TrainerEvents } from "./events.ts";
-import { InMemoryRunHistory, type RecordOptions, type RunHistory } from "./history.ts";
-import { LossTracker } from "./loss_tracker.ts";
-import type { RunPosition, Stateful } from "./resume.ts";
+import { gatherJson, gatherTensor, reduceNumbers, reduceTensor } from "./collectives.ts";
+import {
+  type DefinedEvent,
+  type EventName,
+  StopTrainingError,
+  type TrainerEvents,
+} from "./events.ts";
+import { InMemoryRunHistory, type RunHistory } from "./history.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
 import { CallbackRunner } from "./runner.ts";
 import type { Trainer } from "./trainer.ts";
@@ -14,125 +18,31 @@ import type { Trainer } from "./trainer.ts";
 export abstract class TrainerServices {
   /** Metrics of the run. */
   readonly runHistory: RunHistory;
-  /** Optimizer steps of this run so far. */
-  numUpdates = 0;
   /** Why the last training run stopped early; `undefined` when it did not. */
   stopReason: string | undefined;
   /** The other ranks; `undefined` when there are none. */
   comm: Comm | undefined;
+  /** Whether this rank only keeps the others company in the present step: its batch counts for nothing. */
+  isFillerStep = false;
   /** The frozen configuration of the run, once there is one. */
   protected currentRunConfig: TrainerRunConfig | undefined;
   readonly #runner: CallbackRunner;
-  readonly #trainLoss: LossTracker;
-  readonly #evalLoss: LossTracker;
-  readonly #registered: Map<string, Stateful> = new Map();
-  #isEvaluating = false;
-  #isAtSafePoint = false;
-  #place = { epoch: 0, stepInEpoch: 0 };
   readonly #logged: Set<string> = new Set();
-  #isRunning = false;
+  /** Whether a run is going on. */
+  protected isRunning = false;
   #lastBreath = 0;
 
   /**
    * Gathers what the methods share.
    * @param callbacks In the order they run
-   * @param options Where metrics go, and where losses are
+   * @param runHistory Where metrics go; in memory when left out
    */
   constructor(
     callbacks: readonly Callback[],
-    options: { readonly runHistory: RunHistory | undefined; readonly device: string | undefined },
+    runHistory: RunHistory | undefined,
   ) {
-    const { runHistory, device } = options;
-    this.#trainLoss = new LossTracker(device);
-    this.#evalLoss = new LossTracker(device);
     this.runHistory = runHistory ?? new InMemoryRunHistory();
     this.#runner = new CallbackRunner(callbacks);
-  }
-
-  /** Loss of the running pass on this rank: of the evaluation while there is one, else of the training epoch. */
-  get lossTracker(): LossTracker {
-    return this.#isEvaluating ? this.#evalLoss : this.#trainLoss;
-  }
-
-  /** Loss of the training epoch on this rank, whatever runs inside it. */
-  get trainLossTracker(): LossTracker {
-    return this.#trainLoss;
-  }
-
-  /** Whether an evaluation pass is running. */
-  get isEvaluating(): boolean {
-    return this.#isEvaluating;
-  }
-
-  /**
-   * Turns to the losses of an evaluation; the loop calls it.
-   *
-   * @throws {RangeError} Inside another evaluation
-   */
-  startEvaluation(): void {
-    if (this.#isEvaluating) throw new RangeError("Cannot evaluate inside an evaluation");
-    this.#isEvaluating = true;
-  }
-
-  /** Turns back to the losses of training; the loop calls it. */
-  endEvaluation(): void {
-    this.#isEvaluating = false;
-  }
-
-  /** Where the run stands: what comes next. */
-  get position(): RunPosition {
-    return { ...this.#place, numUpdates: this.numUpdates };
-  }
-
-  /** Whether the training state can be saved now: in the event `onSafePoint`, and when no run is going on. */
-  get isAtSafePoint(): boolean {
-    return this.#isAtSafePoint || !this.#isRunning;
-  }
-
-  /** Sets where the run stands; the loop calls it. After a whole step or epoch the callbacks may save. */
-  async reach(
-    place: Omit<RunPosition, "numUpdates">,
-    after: "step" | "epoch" | undefined,
-  ): Promise<void> {
-    this.#place = { epoch: place.epoch, stepInEpoch: place.stepInEpoch };
-    if (after === undefined || !this.#runner.listens("onSafePoint")) return;
-    this.#isAtSafePoint = true;
-    try {
-      await this.emit("onSafePoint", { after });
-    } finally {
-      this.#isAtSafePoint = false;
-    }
-  }
-
-  /**
-   * Saves an object with the run from now on, and gives it its state back when the run is resumed. Register before `train()`.
-   *
-   * @param name Unique among the registered
-   * @param object What to save
-   * @throws {RangeError} When the name is taken by another object
-   * @throws {TypeError} When the object lacks one of the two methods
-   */
-  registerState(name: string, object: Stateful): void {
-    if (typeof object?.stateDict !== "function" || typeof object.loadStateDict !== "function") {
-      throw new TypeError(
-        `Cannot register "${name}": it must have the methods stateDict and loadStateDict`,
-      );
-    }
-    if ((this.#registered.get(name) ?? object) !== object) {
-      throw new RangeError(`Cannot register "${name}": another object has that name`);
-    }
-    this.#registered.set(name, object);
-  }
-
-  /** What {@linkcode TrainerServices.registerState} and the callbacks add to the training state. */
-  protected ownStates(): [string, Stateful][] {
-    const states: [string, Stateful][] = [["lossTracker", this.#trainLoss]];
-    for (const c of this.callbacks) {
-      if (c.stateDict === undefined || c.loadStateDict === undefined) continue;
-      states.push([`callbacks.${c.name}`, c as Stateful]);
-    }
-    for (const [name, object] of this.#registered) states.push([`objects.${name}`, object]);
-    return states;
   }
 
   /** The callbacks, in the order they run. */
@@ -156,10 +66,21 @@ export abstract class TrainerServices {
    * @returns A promise only when a hook returned one
    * @throws {CallbackError} When a callback throws; names callback and event
    */
-  emit<E extends EventName>(event: E, payload: TrainerEvents[E]): void | Promise<void> {
-    const pending = this.#runner.emit(event, this as unknown as Trainer, payload);
+  emit<E extends EventName>(event: E, payload: TrainerEvents[E]): void | Promise<void>;
+  /** Tells the callbacks that have a `custom` hook of an event of your own. */
+  emit<P>(event: DefinedEvent<P>, payload: P): void | Promise<void>;
+  emit(event: EventName | DefinedEvent<unknown>, payload: unknown): void | Promise<void> {
+    const trainer = this as unknown as Trainer;
+    const pending = typeof event === "string"
+      ? this.#runner.emit(event, trainer, payload as TrainerEvents[EventName])
+      : this.#runner.emitDefined(event, trainer, payload);
     if (pending !== undefined) return pending.then(() => this.#throwStop());
     this.#throwStop();
+  }
+
+  /** Whether any callback has a hook for the event. */
+  protected listens(event: EventName): boolean {
+    return this.#runner.listens(event);
   }
 
   /** Tells the callbacks of an event after which there is nothing left to stop. */
@@ -187,23 +108,45 @@ export abstract class TrainerServices {
     return this.reduce([condition ? 1 : 0], "max")[0] > 0;
   }
 
+  /** Combines a tensor over the ranks, element by element. It is read from the device. All ranks must call it. */
+  reduce(values: Tensor, op?: ReduceOp): Tensor;
   /** Combines numbers over the ranks, each position for itself. All ranks must call it. */
-  reduce(values: readonly number[], op: ReduceOp = "sum"): number[] {
-    return this.comm === undefined ? [...values] : reduceNumbers(values, op, this.comm);
+  reduce(values: readonly number[], op?: ReduceOp): number[];
+  reduce(values: Tensor | readonly number[], op: ReduceOp = "sum"): Tensor | number[] {
+    const { comm } = this;
+    if (values instanceof Tensor) {
+      return comm === undefined ? values : reduceTensor(values, op, comm);
+    }
+    return comm === undefined ? [...values] : reduceNumbers(values, op, comm);
   }
 
-  /** Joins the tensors of all ranks along dimension 0, in rank order; sizes there may differ. All ranks must call it. */
-  gather(tensor: Tensor): Tensor {
-    return this.comm === undefined ? tensor : gatherTensor(tensor, this.comm);
+  /**
+   * Joins tensors of all ranks along dimension 0, in rank order; sizes there may differ. They may be nested in arrays and objects. They are read
+   * from the device. All ranks must call it.
+   *
+   * @throws {TypeError} When a tensor has no dimension
+   */
+  gather<T>(values: T): T {
+    const { comm } = this;
+    if (comm === undefined) return values;
+    return withTensors(values, tensorsIn(values).map((t) => gatherTensor(t, comm)));
   }
 
-  /** Records the loss tracker's mean over all ranks, and returns it. */
-  recordLoss(metric: string, options: RecordOptions = {}): number {
-    const { sum, count } = this.lossTracker.total();
-    const [totalSum, totalCount] = this.reduce([sum, count]);
-    const loss = totalSum / totalCount;
-    this.runHistory.record(metric, loss, { direction: "lower", ...options });
-    return loss;
+  /**
+   * Joins what a step of an evaluation (or of training) has for each sample, so that every sample is there once, whatever the sizes: a rank that only
+   * keeps the others company adds nothing. Call it in `onEvalStepEnd` on all ranks.
+   *
+   * @param values Tensors with samples in dimension 0, alone or nested
+   * @throws {TypeError} When a tensor has no dimension
+   */
+  gatherForMetrics<T>(values: T): T {
+    if (!this.isFillerStep) return this.gather(values);
+    return this.gather(withTensors(values, tensorsIn(values).map((t) => t.narrow(0, 0, 0))));
+  }
+
+  /** The values of all ranks in rank order, whatever JSON can say. All ranks must call it. */
+  gatherObjects<T>(value: T): T[] {
+    return this.comm === undefined ? [value] : gatherJson(value, this.comm);
   }
 
   /** Prints a line, once a machine. */
@@ -236,10 +179,10 @@ export abstract class TrainerServices {
    * @throws {AggregateError} When `body` and a cleanup fail, or several cleanups
    */
   protected async exclusively(body: () => Promise<void>): Promise<void> {
-    if (this.#isRunning) {
+    if (this.isRunning) {
       throw new RangeError("Cannot start a run inside another one of the same trainer");
     }
-    this.#isRunning = true;
+    this.isRunning = true;
     const errors: unknown[] = [];
     try {
       await body();
@@ -247,7 +190,7 @@ export abstract class TrainerServices {
       errors.push(error);
     }
     errors.push(...await this.#runner.cleanup(this as unknown as Trainer));
-    this.#isRunning = false;
+    this.isRunning = false;
     if (errors.length === 1) throw errors[0];
     if (errors.length > 1) {
       const text = errors.map((e) => e instanceof Error ? e.message : String(e)).join("; ");

@@ -4,6 +4,7 @@ import {
   type Batch,
   type BatchOutput,
   describeShapes,
+  hasOther,
   sameShapes,
   type ShapeAndType,
   tensorsIn,
@@ -24,6 +25,7 @@ class CapturedBody {
   readonly #shapes: (readonly ShapeAndType[])[] = [];
   readonly #run: Captured<Tensor[], BatchOutput>;
   #batch: Batch;
+  #isPlain = false;
 
   constructor(body: Body, onPlain: (reason: string) => void) {
     this.#body = body;
@@ -32,6 +34,7 @@ class CapturedBody {
   }
 
   run(batch: Batch): BatchOutput {
+    if (this.#isPlain) return this.#body(batch);
     const tensors = tensorsIn(batch);
     if (!this.#isCaptured(tensors)) {
       this.#onPlain(`a batch of ${describeShapes(tensors)} is one shape more than are captured`);
@@ -40,6 +43,10 @@ class CapturedBody {
     this.#batch = batch;
     const output = this.#run(...tensors);
     if (this.#run.reason !== undefined) this.#onPlain(this.#run.reason);
+    if (typeof output.weight === "number" && output.weight !== output.batchSize) {
+      this.#isPlain = true;
+      this.#onPlain("the loss has a weight that is a number; a 0-d tensor can be captured");
+    }
     return output;
   }
 
@@ -55,29 +62,32 @@ class CapturedBody {
   }
 }
 
+/** Which steps to capture. */
+export interface Captures {
+  readonly train: boolean;
+  readonly evaluate: boolean;
+  /** Whether the user has asked for it, and so answers for what a replay does not see. */
+  readonly isAsked: boolean;
+}
+
 /** Runs the steps of one run. */
 export class StepRunner {
   readonly #trainer: Trainer;
   readonly #parameters: readonly Parameter[];
   readonly #window: GradientWindow;
   readonly #captured: Map<string, CapturedBody> = new Map();
-  readonly #captures: { readonly train: boolean; readonly evaluate: boolean };
+  readonly #captures: Captures;
   #modelState = "";
 
   /**
    * @param trainer Its five steps and run configuration are used
    * @param captures Which steps to capture
    */
-  constructor(trainer: Trainer, captures: { readonly train: boolean; readonly evaluate: boolean }) {
-    const { gradientClipValue: clipValue, gradientClipNorm: clipNorm } = trainer.runConfig;
+  constructor(trainer: Trainer, captures: Captures) {
     this.#trainer = trainer;
     this.#captures = captures;
     this.#parameters = trainer.model.parameters();
-    this.#window = new GradientWindow(this.#parameters, {
-      comm: trainer.comm,
-      clipValue,
-      clipNorm,
-    });
+    this.#window = new GradientWindow(this.#parameters, { comm: trainer.comm });
   }
 
   /** Forgets captured steps when parameters were frozen or modules changed mode since the last epoch. */
@@ -117,51 +127,66 @@ export class StepRunner {
   }
 
   /** Forward without gradients. */
-  evaluate(batch: Batch): BatchOutput {
-    return this.#run("evaluate", this.#captures.evaluate, batch, (b) => this.#evalBody(b));
+  evaluate(batch: Batch, isFiller: boolean): BatchOutput {
+    if (isFiller) return this.#evalBody(batch, true);
+    return this.#run("evaluate", this.#captures.evaluate, batch, (b) => this.#evalBody(b, false));
   }
 
   #run(key: string, captures: boolean, batch: Batch, body: Body): BatchOutput {
     if (!captures) return body(batch);
+    if (!this.#captures.isAsked && hasOther(batch)) {
+      this.#sayPlain("the batch has more than tensors, which a replay would not see");
+      return body(batch);
+    }
     let captured = this.#captured.get(key);
     if (captured === undefined) {
-      captured = new CapturedBody(
-        body,
-        (reason) => this.#trainer.logOnce("capture", `Steps run uncaptured: ${reason}`),
-      );
+      captured = new CapturedBody(body, (reason) => this.#sayPlain(reason));
       this.#captured.set(key, captured);
     }
     return captured.run(batch);
+  }
+
+  #sayPlain(reason: string): void {
+    this.#trainer.logOnce("capture", `Steps run uncaptured: ${reason}`);
   }
 
   #trainBody(batch: Batch, position: WindowPosition, isFiller: boolean): BatchOutput {
     const t = this.#trainer;
     const output = t.calculateTrainBatchLoss(batch);
     checkOutput(output, "calculateTrainBatchLoss");
-    const batchSize = isFiller ? 0 : output.batchSize;
-    const weight = batchSize / t.runConfig.trainPerDeviceBatchSize!;
-    t.lossTracker.update(output.loss, batchSize);
+    const counted = isFiller ? 0 : output.weight ?? output.batchSize;
+    // Near 1, so that half precision has room.
+    const size = t.runConfig.trainPerDeviceBatchSize!;
+    const weight = typeof counted === "number"
+      ? counted / size
+      : noGrad(() => counted.detach().to("float32").reshape().div(size));
+    if (!isFiller) t.updateLossTracker(output.loss, counted);
     const isScaled = this.#window.isWeighted(position) && weight !== 1;
     t.backwardStep(isScaled ? output.loss.mul(weight) : output.loss);
+    let gradientNorm: Tensor | undefined;
+    const due = this.#window.add(weight, position, () => {
+      gradientNorm = t.clipGradients();
+    });
+    const result = gradientNorm === undefined ? output : { ...output, gradientNorm };
     // Before the optimizer changes the parameters, everything that depends on their old values must have been computed.
     realize(
-      ...tensorsIn(output),
+      ...tensorsIn(result),
       ...t.lossTracker.tensors,
-      ...this.#window.add(weight, position),
+      ...due,
     );
     if (position.isLast) {
       t.optimizerStep();
       t.optimizerZeroGrad();
     }
-    return output;
+    return result;
   }
 
-  #evalBody(batch: Batch): BatchOutput {
+  #evalBody(batch: Batch, isFiller: boolean): BatchOutput {
     const t = this.#trainer;
     return noGrad(() => {
       const output = t.calculateEvalBatchLoss(batch);
       checkOutput(output, "calculateEvalBatchLoss");
-      t.lossTracker.update(output.loss, output.batchSize);
+      if (!isFiller) t.updateLossTracker(output.loss, output.weight ?? output.batchSize);
       realize(...tensorsIn(output), ...t.lossTracker.tensors);
       return output;
     });
@@ -169,7 +194,7 @@ export class StepRunner {
 }
 
 function checkOutput(output: BatchOutput, method: string): void {
-  const { loss, batchSize } = output;
+  const { loss, batchSize, weight } = output;
   if (loss?.numel !== 1) {
     throw new TypeError(
       `Cannot use the loss of ${method}: it must be a tensor of one element, not ${
@@ -180,6 +205,14 @@ function checkOutput(output: BatchOutput, method: string): void {
   if (!(Number.isSafeInteger(batchSize) && batchSize > 0)) {
     throw new RangeError(
       `Cannot use the batchSize ${batchSize} of ${method}: it must be a whole number of at least 1`,
+    );
+  }
+  if (weight === undefined) return;
+  if (typeof weight === "number" ? !(weight >= 0 && weight < Infinity) : weight.numel !== 1) {
+    throw new RangeError(
+      `Cannot use the weight ${
+        typeof weight === "number" ? weight : `[${weight.shape.join(", ")}]`
+      } of ${method}: it must be one number of at least 0`,
     );
   }
 }

@@ -1,33 +1,18 @@
 /** The trainer. */
-import {
-  broadcastFromRoot,
-  type data,
-  defaultGenerator,
-  initComm,
-  manualSeed,
-  type nn,
-  type optim,
-  readRank,
-  type Tensor,
-} from "@pta/core";
-import { type Batch, type BatchOutput, batchSizeOf, pairOf } from "./batch.ts";
-import type { BatchLoader } from "./batch_source.ts";
+import { broadcastFromRoot, defaultGenerator, initComm, manualSeed, readRank } from "@pta/core";
 import { directoryCheckpointer, resumeAskedByLauncher } from "./checkpoint/checkpointer.ts";
-import { createLoader } from "./create_loader.ts";
-import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
+import { agreeOnLength } from "./lengths.ts";
 import { runEvalEpoch, runTraining } from "./loop.ts";
 import type {
   EvaluateNowOptions,
   EvaluateOptions,
-  LossFunc,
-  Scheduler,
   TrainerOptions,
   TrainOptions,
 } from "./options.ts";
 import { type Checkpointer, earlyStates, type SavedRun, type Stateful } from "./resume.ts";
 import { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
-import { TrainerServices } from "./services.ts";
 import { StepRunner } from "./step.ts";
+import { TrainerSteps } from "./trainer_steps.ts";
 
 /**
  * Trains and evaluates a model: the loop, and nothing else. What a task does differently is a method to override; what is beside the task is a
@@ -36,25 +21,13 @@ import { StepRunner } from "./step.ts";
  * A step is captured and replayed when its shapes allow. Replays do not run JavaScript again, so a trainer that overrides one of the step methods
  * runs uncaptured unless `capture: true` is given.
  */
-export class Trainer extends TrainerServices {
-  /** The model. */
-  readonly model: nn.Module;
-  /** The loss, as given. */
-  readonly lossFunc: LossFunc | undefined;
-  /** The optimizer, as given. */
-  readonly optimizer: optim.Optimizer | undefined;
-  /** The scheduler of the run, when there is one. */
-  scheduler: Scheduler | undefined;
-  /** The loader being trained on. */
-  trainDataLoader: BatchLoader | undefined;
-  /** The loader being evaluated on. */
-  evalDataLoader: BatchLoader | undefined;
-  readonly #seed: number | undefined;
+export class Trainer extends TrainerSteps {
   readonly #capture: boolean | undefined;
   readonly #checkpointer: Checkpointer;
   #steps: StepRunner | undefined;
   #saved: SavedRun | undefined;
   #isResumed = false;
+  #isLoaderPlaced = false;
   #isRankSeeded = false;
 
   /**
@@ -63,14 +36,7 @@ export class Trainer extends TrainerServices {
    * @throws {RangeError} When two callbacks have one name
    */
   constructor(options: TrainerOptions) {
-    super(options.callbacks ?? defaultCallbacks(), {
-      runHistory: options.runHistory,
-      device: options.model.parameters()[0]?.device,
-    });
-    this.model = options.model;
-    this.lossFunc = options.lossFunc;
-    this.optimizer = options.optimizer;
-    this.#seed = options.seed;
+    super(options);
     this.#capture = options.capture;
     this.#checkpointer = options.checkpointer ?? directoryCheckpointer;
     this.emit("onInitEnd", {});
@@ -92,9 +58,12 @@ export class Trainer extends TrainerServices {
       this.#start();
       const loading = collate === undefined ? {} : { collate };
       // Sizes and limits are checked before any data is touched.
-      const asked = { ...options, trainPerDeviceBatchSize: perDeviceBatchSize };
+      const limitTrainBatches = least(options.limitTrainBatches, this.limits.train);
+      const limitEvalBatches = least(options.limitEvalBatches, this.limits.eval);
+      const asked = { ...options, limitTrainBatches, limitEvalBatches };
       this.currentRunConfig = this.#createRunConfig({
         ...asked,
+        trainPerDeviceBatchSize: perDeviceBatchSize,
         evalPerDeviceBatchSize: evalDataset && perDeviceBatchSize,
       });
       this.trainDataLoader = this.createTrainDataLoader(options.trainDataset, perDeviceBatchSize, {
@@ -111,11 +80,14 @@ export class Trainer extends TrainerServices {
         trainPerDeviceBatchSize: options.trainDataLoaderOptions?.batchSize ?? perDeviceBatchSize,
         evalPerDeviceBatchSize: evalDataset &&
           (options.evalDataLoaderOptions?.batchSize ?? perDeviceBatchSize),
-        numTrainBatchesPerEpoch: this.#agreeOnLength(options),
+        numTrainBatchesPerEpoch: agreeOnLength(this, this.trainDataLoader, {
+          dropsLast: options.trainDataLoaderOptions?.dropLast,
+        }),
+        numEvalBatches: this.evalDataLoader && agreeOnLength(this, this.evalDataLoader),
       });
       this.numUpdates = 0;
       await this.reach({ epoch: 0, stepInEpoch: 0 }, undefined);
-      this.scheduler = options.createScheduler?.(this.optimizer!, this.currentRunConfig);
+      this.scheduler = this.createScheduler(options.createScheduler);
       this.#saved = await this.restore(options);
       this.#isResumed = this.#saved !== undefined;
       if (this.#saved !== undefined) await this.#restoreEarly(this.#saved);
@@ -135,15 +107,19 @@ export class Trainer extends TrainerServices {
     await this.exclusively(async () => {
       this.#start();
       const evalPerDeviceBatchSize = options.dataLoaderOptions?.batchSize ?? perDeviceBatchSize;
-      this.currentRunConfig = this.#createRunConfig({ evalPerDeviceBatchSize });
+      const limitEvalBatches = least(options.limitBatches, this.limits.eval);
+      const asked = { evalPerDeviceBatchSize, limitEvalBatches };
+      this.currentRunConfig = this.#createRunConfig(asked);
       this.trainDataLoader = undefined;
       this.evalDataLoader = this.createEvalDataLoader(dataset, perDeviceBatchSize, {
         ...(collate === undefined ? {} : { collate }),
         ...options.dataLoaderOptions,
       });
+      const numEvalBatches = agreeOnLength(this, this.evalDataLoader);
+      this.currentRunConfig = this.#createRunConfig({ ...asked, numEvalBatches });
       await this.evaluationRunStart();
       await this.emit("onEvaluationRunStart", {});
-      await this.#withSteps((steps) => runEvalEpoch(this, steps, "evaluation_loss"));
+      await this.#withSteps((steps) => runEvalEpoch(this, steps, { metric: "evaluation_loss" }));
       await this.evaluationRunEnd();
       await this.emitFinal("onEvaluationRunEnd", {});
     });
@@ -166,17 +142,26 @@ export class Trainer extends TrainerServices {
     const { isIntermediate = true } = options;
     const metric = options.metric ??
       (isIntermediate ? "intermediate_eval_loss" : "eval_loss_epoch");
-    return await runEvalEpoch(this, this.#steps, metric, isIntermediate);
+    const limit = options.limitBatches ??
+      (isIntermediate ? this.limits.intermediateEval : undefined);
+    return await runEvalEpoch(this, this.#steps, { metric, isIntermediate, limit });
   }
 
   /** Everything that makes the run what it is, by name; see {@linkcode TrainerServices.registerState}. */
   trainingState(): ReadonlyMap<string, Stateful> {
     const states: [string, Stateful][] = [["model", this.model]];
-    for (const name of ["optimizer", "scheduler", "trainDataLoader"] as const) {
+    for (const name of ["optimizer", "scheduler"] as const) {
       const part = this[name];
-      if (isStateful(part)) states.push([name, part]);
+      if (isStateful(part)) states.push([name, part as Stateful]);
     }
-    if (isStateful(this.runHistory)) states.push(["history", this.runHistory]);
+    const loader = this.trainDataLoader;
+    if (loader !== undefined && isStateful(loader)) {
+      states.push(["trainDataLoader", {
+        stateDict: () => loader.stateDict!(this.position.stepInEpoch),
+        loadStateDict: (state) => loader.loadStateDict!(state),
+      }]);
+    }
+    if (isStateful(this.runHistory)) states.push(["history", this.runHistory as Stateful]);
     const random = {
       stateDict: () => defaultGenerator.state(),
       loadStateDict: (state: { seed: number; offset: number }) => defaultGenerator.setState(state),
@@ -205,8 +190,17 @@ export class Trainer extends TrainerServices {
     for (const name of earlyStates) {
       if (states.has(name)) known.get(name)?.loadStateDict(states.get(name));
     }
+    this.#isLoaderPlaced = states.get("trainDataLoader") !== undefined &&
+      known.has("trainDataLoader");
     this.numUpdates = position.numUpdates;
     await this.reach(position, undefined);
+  }
+
+  /** Whether the loader has been told by its own state where the next epoch begins; the loop asks once. */
+  takeLoaderPlaced(): boolean {
+    const isPlaced = this.#isLoaderPlaced;
+    this.#isLoaderPlaced = false;
+    return isPlaced;
   }
 
   /** Loads what is loaded when the opening events have fired; the loop calls it. */
@@ -220,97 +214,12 @@ export class Trainer extends TrainerServices {
     }
   }
 
-  // The five steps of training, and the one of evaluation.
-
-  /** Runs the model and the loss on a batch `[input, target]`. More keys of the result pass through to the callbacks. */
-  calculateTrainBatchLoss(batch: Batch): BatchOutput {
-    return this.#batchLoss(batch);
-  }
-
-  /** Makes gradients. `loss` is the batch's loss times its weight in the window (1 without accumulation, alone). */
-  backwardStep(loss: Tensor): void {
-    loss.backward();
-  }
-
-  /** Moves the parameters. The gradients are the clipped means over the window and the ranks. */
-  optimizerStep(): void {
-    this.optimizer!.step();
-  }
-
-  /** Clears the gradients. */
-  optimizerZeroGrad(): void {
-    this.optimizer!.zeroGrad();
-  }
-
-  /** Steps the scheduler, once after each optimizer step. Never captured. */
-  schedulerStep(): void {
-    this.scheduler?.step();
-  }
-
-  /** Runs the model and the loss on a batch, without gradients. */
-  calculateEvalBatchLoss(batch: Batch): BatchOutput {
-    return this.#batchLoss(batch);
-  }
-
-  // Data.
-
-  /** Makes the training loader: shuffled by (seed, epoch), each rank with every worldSize-th sample of each global batch. */
-  createTrainDataLoader(
-    dataset: data.Dataset,
-    batchSize: number,
-    options: Partial<data.DataLoaderOptions>,
-  ): BatchLoader {
-    return createLoader(
-      dataset,
-      { batchSize, shuffle: true, seed: this.#seed, ...options },
-      this.runConfig,
-    );
-  }
-
-  /** Makes the evaluation loader: in order, each sample on exactly one rank. */
-  createEvalDataLoader(
-    dataset: data.Dataset,
-    batchSize: number,
-    options: Partial<data.DataLoaderOptions>,
-  ): BatchLoader {
-    return createLoader(
-      dataset,
-      { batchSize, shuffle: false, seed: this.#seed, ...options },
-      this.runConfig,
-    );
-  }
-
-  // Moments of a run. A method runs before the event of the same name.
-
-  /** Before anything is trained. */
-  trainingRunStart(): void | Promise<void> {}
-  /** After training and evaluation of an epoch. */
-  trainingRunEpochEnd(): void | Promise<void> {}
-  /** After the last epoch or a stop. */
-  trainingRunEnd(): void | Promise<void> {}
-  /** Before `evaluate()` evaluates. */
-  evaluationRunStart(): void | Promise<void> {}
-  /** After `evaluate()` has evaluated. */
-  evaluationRunEnd(): void | Promise<void> {}
-  /** Puts the model into training mode. */
-  trainEpochStart(): void | Promise<void> {
-    this.model.train();
-  }
-  /** After the last step of an epoch, before its loss is recorded. */
-  trainEpochEnd(): void | Promise<void> {}
-  /** Puts the model into evaluation mode; the modes found are restored afterwards. */
-  evalEpochStart(): void | Promise<void> {
-    this.model.eval();
-  }
-  /** After the last step of an evaluation, before its loss is recorded. */
-  evalEpochEnd(): void | Promise<void> {}
-
   #start(): void {
     const comm = initComm();
     this.comm = comm.worldSize > 1 ? comm : undefined;
     // Ranks draw different numbers (dropout masks), each of them repeatable.
     const { rank } = comm;
-    if (this.#seed !== undefined) manualSeed(rankSeed(this.#seed, rank));
+    if (this.seed !== undefined) manualSeed(rankSeed(this.seed, rank));
     else if (rank > 0 && !this.#isRankSeeded) {
       manualSeed(rankSeed(defaultGenerator.seed, rank));
     }
@@ -321,48 +230,21 @@ export class Trainer extends TrainerServices {
   }
 
   #createRunConfig(options: Omit<RunConfigOptions, "rank" | "seed">): TrainerRunConfig {
-    return createRunConfig({ ...options, seed: this.#seed, rank: readRank() });
-  }
-
-  /** Batches of an epoch, the same on every rank: as many as the fullest rank has, or full ones everywhere when the last is dropped. */
-  #agreeOnLength(options: TrainOptions): number | undefined {
-    const { length } = this.trainDataLoader!;
-    if (length === undefined && (this.comm || (options.gradientAccumulationSteps ?? 1) > 1)) {
-      throw new TypeError(
-        "Cannot train on a loader without length over several ranks or with gradient accumulation",
-      );
-    }
-    if (length === undefined) return undefined;
-    const [least] = this.reduce([length], "min");
-    if (least === 0) {
-      throw new RangeError("Cannot train: the training data does not give every rank a batch");
-    }
-    return options.trainDataLoaderOptions?.dropLast ? least : this.reduce([length], "max")[0];
-  }
-
-  #batchLoss(batch: Batch): BatchOutput {
-    const [input, target] = pairOf(batch), { lossFunc } = this;
-    if (lossFunc === undefined) {
-      throw new ReferenceError(
-        "Cannot calculate a loss: give the Trainer a lossFunc or override calculateTrainBatchLoss and calculateEvalBatchLoss",
-      );
-    }
-    const modelOutputs = this.model.forward(input) as Tensor;
-    const loss = typeof lossFunc === "function"
-      ? lossFunc(modelOutputs, target)
-      : lossFunc.forward(modelOutputs, target);
-    return { loss, modelOutputs, batchSize: batchSizeOf(target) };
+    return createRunConfig({ ...options, seed: this.seed, rank: readRank() });
   }
 
   async #withSteps(body: (steps: StepRunner) => Promise<unknown>): Promise<void> {
     const steps = new StepRunner(this, {
       train: this.#capture ?? !this.#overrides(
         "calculateTrainBatchLoss",
+        "updateLossTracker",
         "backwardStep",
+        "clipGradients",
         "optimizerStep",
         "optimizerZeroGrad",
       ),
-      evaluate: this.#capture ?? !this.#overrides("calculateEvalBatchLoss"),
+      isAsked: this.#capture ?? false,
+      evaluate: this.#capture ?? !this.#overrides("calculateEvalBatchLoss", "updateLossTracker"),
     });
     this.#steps = steps;
     try {
@@ -378,9 +260,14 @@ export class Trainer extends TrainerServices {
   }
 }
 
-const isStateful = (x: unknown): x is Stateful =>
+const isStateful = (x: unknown): boolean =>
   typeof (x as Stateful | undefined)?.stateDict === "function" &&
   typeof (x as Stateful).loadStateDict === "function";
+
+const least = (...limits: (number | undefined)[]): number | undefined => {
+  const given = limits.filter((x) => x !== undefined);
+  return given.length === 0 ? undefined : Math.min(...given);
+};
 
 // Far apart, so that no rank's seed is one that a user would give to another run; seeds are below 2^53.
 const rankSeed = (seed: number, rank: number) => (seed + rank * 2 ** 32) % 2 ** 53;

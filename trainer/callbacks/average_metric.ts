@@ -43,7 +43,9 @@ export function averageMetric(options: AverageMetricOptions): Callback {
     // A state from between two epochs has nothing to add up.
     loadStateDict: (state: { sum: number; count: number }) => train.load(state),
     onEvalEpochStart: (trainer) => evaluation.start(trainer.lossTracker.device),
-    onEvalStepEnd: (_, { batch, batchOutput }) => add(evaluation, batch, batchOutput),
+    onEvalStepEnd: (_, { batch, batchOutput, isFiller }) => {
+      if (!isFiller) add(evaluation, batch, batchOutput);
+    },
     onEvalEpochEnd: (trainer) => end(trainer, evaluation, "eval"),
   });
 }

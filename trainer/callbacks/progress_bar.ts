@@ -95,7 +95,7 @@ export function progressBar(options: ProgressBarOptions = {}): Callback {
     },
     onTrainStepEnd: advance,
     onTrainEpochEnd: end,
-    onEvalEpochStart: (trainer) => start(trainer, "eval", trainer.evalDataLoader?.length),
+    onEvalEpochStart: (trainer) => start(trainer, "eval", trainer.runConfig.numEvalBatches),
     onEvalStepEnd: advance,
     onEvalEpochEnd: end,
     cleanup: () => {
