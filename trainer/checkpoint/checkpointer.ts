@@ -12,7 +12,7 @@ import type { Trainer } from "../trainer.ts";
 import { TrainingStateError } from "./error.ts";
 import { defaultFolder, findState, type ResumeFrom } from "./resume_from.ts";
 import type { SavedBy } from "./save.ts";
-import { type LoadedState, readState } from "./training_state.ts";
+import { type LoadedState, ownModel, readState } from "./training_state.ts";
 
 /** Where `latest` looks: where the run's `saveState` callback writes. */
 function folderOf(trainer: Trainer): string | undefined {
@@ -35,11 +35,14 @@ export const directoryCheckpointer: Checkpointer = {
     );
     if (state === undefined) return undefined;
     const device = trainer.model.parameters()[0]?.device;
-    loadModel(trainer, state, device);
+    const model = Object.fromEntries(
+      Object.entries<HostField>(state.model).map(([key, f]) => [key, f.toTensor(device)]),
+    );
     const saved = sectionsFor(trainer, state, device);
     const by = saved.savedBy as SavedBy;
+    loadModel(trainer, state.directory, { ...model, ...saved[ownModel] as StateDict });
     loadOptimizer(trainer, state, by, device);
-    const { savedBy: _savedBy, position, ...rest } = saved;
+    const { savedBy: _savedBy, [ownModel]: _ownModel, position, ...rest } = saved;
     const place = convertPosition(position as RunPosition, by, trainer);
     trainer.print(
       `Going on from "${state.directory}": ${place.epoch} epochs and ${place.stepInEpoch} batches are over`,
@@ -48,11 +51,8 @@ export const directoryCheckpointer: Checkpointer = {
   },
 };
 
-function loadModel(trainer: Trainer, { directory, model }: LoadedState, device?: string): void {
+function loadModel(trainer: Trainer, directory: string, tensors: StateDict): void {
   fitting(directory, "model.safetensors", () => {
-    const tensors: StateDict = Object.fromEntries(
-      Object.entries<HostField>(model).map(([key, f]) => [key, f.toTensor(device)]),
-    );
     trainer.model.loadStateDict(tensors);
     disposeAll(Object.values(tensors));
   });

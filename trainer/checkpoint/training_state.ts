@@ -25,7 +25,7 @@ import { packState, unpackState } from "./state_tree.ts";
 
 /** What a training state is made of. */
 export interface StateContent {
-  /** Tensors under PyTorch's keys; those of rank 0 are written. */
+  /** Tensors under PyTorch's keys. Rank 0 writes all of its own, the others those that differ, such as running means of a batch norm. */
   readonly model: Readonly<Record<string, Saveable>>;
   /** The optimizer's state dict; that of rank 0 is written. */
   readonly optimizer: unknown;
@@ -35,6 +35,8 @@ export interface StateContent {
 
 const modelFile = "model.safetensors", optimizerFile = "optimizer.safetensors";
 const stateFile = "state.json", objectsFile = "objects.safetensors";
+/** Section of a rank whose model has tensors otherwise than that of rank 0: those. */
+export const ownModel = "ownModel";
 const rankName = (rank: number) => `rank_${`${rank}`.padStart(3, "0")}`;
 
 const encoder = new TextEncoder(), decoder = new TextDecoder();
@@ -67,14 +69,11 @@ function hashOf(source: Saveable): string {
   return `${source.dtype} ${source.shape} ${sha256(bytes)}`;
 }
 
-/** The sections that rank 0 does not have, or not the same: JSON, and the bytes of their tensors when there are any. */
-function differing(
+/** What a rank has otherwise than rank 0, as JSON and the bytes of the tensors in it, if any. */
+function packOwn(
   sections: Readonly<Record<string, unknown>>,
-  rootHashes: Readonly<Record<string, string>>,
-  hashes: Readonly<Record<string, string>>,
 ): readonly [json: string, tensors: Uint8Array] {
-  const own = Object.entries(sections).filter(([name]) => hashes[name] !== rootHashes[name]);
-  const { json, tensors } = packSections(Object.fromEntries(own));
+  const { json, tensors } = packSections(sections);
   const hasTensors = Object.keys(tensors).length > 0;
   return [
     `${JSON.stringify(json, null, 1)}\n`,
@@ -100,7 +99,7 @@ export async function writeState(
   comm: Comm | undefined,
 ): Promise<string> {
   const packed = await together(() => packSections(content.sections), comm);
-  const rankFiles = exchangeRanks(content, packed, comm);
+  const rankFiles = await exchangeRanks(content, packed.hashes, comm);
   const written = await together(async () => {
     if (comm !== undefined && comm.rank !== 0) return "";
     const target = await path();
@@ -126,18 +125,26 @@ export async function writeState(
   return decoder.decode(bytesOfRoot(encoder.encode(written), comm));
 }
 
-function exchangeRanks(
+/** The files of the other ranks: what they have otherwise than rank 0. */
+async function exchangeRanks(
   content: StateContent,
-  packed: PackedSections,
+  sectionHashes: Readonly<Record<string, string>>,
   comm: Comm | undefined,
-): Record<string, Uint8Array> {
+): Promise<Record<string, Uint8Array>> {
   if (comm === undefined) return {};
-  const rootHashes = JSON.parse(
-    decoder.decode(bytesOfRoot(encoder.encode(JSON.stringify(packed.hashes)), comm)),
+  const hashes = {
+    sections: sectionHashes,
+    model: Object.fromEntries(Object.entries(content.model).map(([key, t]) => [key, hashOf(t)])),
+  };
+  const root: typeof hashes = JSON.parse(
+    decoder.decode(bytesOfRoot(encoder.encode(JSON.stringify(hashes)), comm)),
   );
-  const [json, tensors] = comm.rank === 0
-    ? ["", new Uint8Array()]
-    : differing(content.sections, rootHashes, packed.hashes);
+  const [json, tensors] = await together(() => {
+    if (comm.rank === 0) return ["", new Uint8Array()] as const;
+    const sections = others(content.sections, hashes.sections, root.sections);
+    const model = others(content.model, hashes.model, root.model);
+    return packOwn(Object.keys(model).length > 0 ? { ...sections, [ownModel]: model } : sections);
+  }, comm);
   const texts = gatherBytes(encoder.encode(json), comm), all = gatherBytes(tensors, comm);
   const files: Record<string, Uint8Array> = {};
   for (let rank = 1; rank < comm.worldSize; rank++) {
@@ -146,6 +153,16 @@ function exchangeRanks(
   }
   return files;
 }
+
+/** The parts whose hashes are not those of rank 0. */
+const others = <T>(
+  parts: Readonly<Record<string, T>>,
+  hashes: Readonly<Record<string, string>>,
+  rootHashes: Readonly<Record<string, string>>,
+): Record<string, T> =>
+  Object.fromEntries(
+    Object.entries(parts).filter(([name]) => hashes[name] !== rootHashes[name]),
+  );
 
 /** A state that has been read and found whole. */
 export interface LoadedState {
