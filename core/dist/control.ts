@@ -10,6 +10,7 @@ import {
   DTYPES,
   REDUCE_OPS,
 } from "./collective.ts";
+import { sleep } from "./deadline.ts";
 
 /** Positions of 32-bit words; those that different threads write lie on different cache lines. */
 export const Word = {
@@ -22,6 +23,17 @@ export const Word = {
   /** Counts up while the thread is alive. */
   beat: 33,
   errorBytes: 34,
+  /** 1 once the thread has told the others that this rank leaves or has failed. */
+  left: 37,
+  /** The thread counts up to ask where call number `siteOf` was made; the program answers with the same number. */
+  siteAsked: 35,
+  siteOf: 36,
+  siteGiven: 64,
+  siteBytes: 65,
+  /** 1 while the program is blocked. */
+  waiting: 66,
+  /** 1 once the program has raised the error of the group. */
+  noticed: 67,
 } as const;
 
 /** Life of the communicator thread. */
@@ -30,9 +42,13 @@ export const State = { starting: 0, ready: 1, failed: 2, closed: 3 } as const;
 /** Calls that may be under way at once. */
 export const SLOTS = 128;
 const SLOT_FIELDS = 10;
-const SLOTS_AT = 256;
+const SLOTS_AT = 512;
 const ERROR_AT = SLOTS_AT + SLOTS * SLOT_FIELDS * 8;
 const ERROR_BYTES = 8192;
+const SITE_AT = ERROR_AT + ERROR_BYTES;
+const SITE_BYTES = 512;
+/** Longest wait for the program to say where a call was made, in milliseconds. */
+const SITE_MS = 300;
 
 /** Where a view lies: number of the shared buffer, offset in bytes, number of elements. */
 export interface Place {
@@ -47,12 +63,14 @@ export class ControlBlock {
   readonly words: Int32Array;
   #slots: Float64Array;
   #error: Uint8Array;
+  #site: Uint8Array;
 
-  constructor(memory = new SharedArrayBuffer(ERROR_AT + ERROR_BYTES)) {
+  constructor(memory = new SharedArrayBuffer(SITE_AT + SITE_BYTES)) {
     this.memory = memory;
     this.words = new Int32Array(memory, 0, SLOTS_AT / 4);
     this.#slots = new Float64Array(memory, SLOTS_AT, SLOTS * SLOT_FIELDS);
     this.#error = new Uint8Array(memory, ERROR_AT, ERROR_BYTES);
+    this.#site = new Uint8Array(memory, SITE_AT, SITE_BYTES);
   }
 
   get(word: number): number {
@@ -101,16 +119,45 @@ export class ControlBlock {
 
   /** Leaves the error of the thread and wakes everybody who waits. */
   fail(message: string): void {
-    // encodeInto refuses shared memory, so the text goes through a copy
-    const copy = new Uint8Array(ERROR_BYTES);
-    const { written } = new TextEncoder().encodeInto(message, copy);
-    this.#error.set(copy);
-    Atomics.store(this.words, Word.errorBytes, written);
+    Atomics.store(this.words, Word.errorBytes, copyText(message, this.#error));
     this.set(Word.state, State.failed);
     Atomics.notify(this.words, Word.done);
+  }
+
+  /** Asks the program where it made a call; empty when it is busy with something else. */
+  async askSite(seq: number): Promise<string> {
+    const { words } = this;
+    Atomics.store(words, Word.siteOf, seq);
+    const asked = Atomics.add(words, Word.siteAsked, 1) + 1;
+    // who waits for a result looks for questions when it is woken
+    Atomics.notify(words, Word.done);
+    for (const end = Date.now() + SITE_MS; Date.now() < end;) {
+      if (this.get(Word.siteGiven) === asked) {
+        return new TextDecoder().decode(this.#site.slice(0, this.get(Word.siteBytes)));
+      }
+      await sleep(5);
+    }
+    return "";
+  }
+
+  /** Answers the question of the thread, when there is one. */
+  answerSite(siteOf: (seq: number) => string): void {
+    const asked = this.get(Word.siteAsked);
+    if (asked === this.get(Word.siteGiven)) return;
+    Atomics.store(this.words, Word.siteBytes, copyText(siteOf(this.get(Word.siteOf)), this.#site));
+    Atomics.store(this.words, Word.siteGiven, asked);
   }
 
   get error(): string {
     return new TextDecoder().decode(this.#error.slice(0, this.get(Word.errorBytes)));
   }
+}
+
+/** Returns the number of bytes; what does not fit is cut off. */
+function copyText(text: string, to: Uint8Array): number {
+  // encodeInto refuses shared memory, so the text goes through a copy
+  const copy = new Uint8Array(to.length);
+  const { written } = new TextEncoder().encodeInto(text, copy);
+  to.set(copy);
+  return written;
 }

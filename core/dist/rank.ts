@@ -17,6 +17,7 @@ export const RankEnv = {
   secret: "PTA_LAUNCH_SECRET",
   launcherPid: "PTA_LAUNCHER_PID",
   timeout: "PTA_COMM_TIMEOUT",
+  heartbeat: "PTA_HEARTBEAT_TIMEOUT",
   device: "PTA_DEVICE",
   turbo: "PTA_TURBO",
   threads: "PTA_THREADS",
@@ -120,12 +121,26 @@ export function readRank(): Rank {
  * @throws {RangeError} If the variable is no positive number
  */
 export function commTimeout(): number {
-  const text = env(RankEnv.timeout);
-  if (text === undefined || text === "") return 300;
+  return secondsOf(RankEnv.timeout, 300);
+}
+
+/**
+ * Seconds without a heartbeat after which a rank is taken for lost: `PTA_HEARTBEAT_TIMEOUT`, 20 by default. A rank that
+ * computes sends them all the same; one that is stopped, or whose machine is gone, does not.
+ *
+ * @throws {RangeError} If the variable is no positive number
+ */
+export function heartbeatTimeout(): number {
+  return secondsOf(RankEnv.heartbeat, 20);
+}
+
+function secondsOf(name: string, missing: number): number {
+  const text = env(name);
+  if (text === undefined || text === "") return missing;
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= 1e6)) {
     throw new RangeError(
-      `Cannot read ${RankEnv.timeout}=${text}: wanted seconds, more than 0 and at most 1000000`,
+      `Cannot read ${name}=${text}: wanted seconds, more than 0 and at most 1000000`,
     );
   }
   return seconds;

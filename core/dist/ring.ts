@@ -2,23 +2,48 @@
 import { type Collective, type CommArray, describe, DTYPES } from "./collective.ts";
 import { sleep } from "./deadline.ts";
 import { type Frame, FrameReader, FrameWriter, Kind } from "./frames.ts";
+import {
+  explain,
+  type Failure,
+  type FailureReport,
+  type Mismatch,
+  readFailure,
+} from "./failure.ts";
 import { COMBINE, planRing, type ReceivePiece } from "./plan.ts";
 import { tryClose } from "./auth.ts";
-
-/** Why the group has ended. */
-export interface Failure {
-  /** Rank that has found it. */
-  readonly origin: number;
-  /** Rank that is gone, or -1. */
-  readonly lost: number;
-  readonly text: string;
-}
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A neighbour that vanished without a word is waited for this long, as its last messages may still be under way. */
 const GONE_MS = 2000;
 const ABORT_MS = 200;
+
+/** What the ring asks of its surroundings. */
+export interface RingHooks {
+  /** Reports a failure and returns the one that the group has agreed on. */
+  decide(report: FailureReport): Promise<Failure>;
+  /** Where the program has made a call; may be empty. */
+  site(seq: number): Promise<string>;
+  /** Called once, when the group has ended with a failure. */
+  failed(): void;
+}
+
+/** The collective under way, or the last one. */
+export interface Current {
+  readonly seq: number;
+  readonly name: string;
+  /** Where it was called, once somebody has asked. */
+  site: string;
+  readonly since: number;
+  running: boolean;
+}
+
+/** Two neighbours have called different things. */
+class MismatchError extends Error {
+  constructor(message: string, readonly mismatch: Mismatch) {
+    super(message);
+  }
+}
 
 /**
  * One rank's place in the ring: it receives from the rank before and sends to the rank after. Each connection's other
@@ -32,7 +57,8 @@ export class Ring {
   #upstream: FrameWriter;
   #downstream: FrameReader;
   #ahead: Promise<Frame | undefined> | undefined;
-  #what = "";
+  #current: Current | undefined;
+  #failing = false;
   #heard = false;
   #sending = false;
   #lastProgress = performance.now();
@@ -47,6 +73,7 @@ export class Ring {
     readonly timeoutMs: number,
     private readonly fromPrev: Deno.Conn,
     private readonly toNext: Deno.Conn,
+    private readonly hooks: RingHooks,
   ) {
     this.prev = (rank + worldSize - 1) % worldSize;
     this.next = (rank + 1) % worldSize;
@@ -62,14 +89,13 @@ export class Ring {
 
   /** The failure that has ended the group, in words. */
   get error(): string | undefined {
-    const f = this.#failure;
-    if (f === undefined) return undefined;
-    const what = this.#what ? ` in ${this.#what}` : "";
-    if (f.lost >= 0) {
-      const reporter = f.origin === this.rank ? "" : ` (seen by rank ${f.origin})`;
-      return `Lost rank ${f.lost}${what}: ${f.text}${reporter}`;
-    }
-    return f.origin === this.rank ? f.text : `Stopped by rank ${f.origin}${what}: ${f.text}`;
+    if (this.#failure === undefined) return undefined;
+    return explain(this.#failure, this.rank, this.#current?.running ? inWords(this.#current) : "");
+  }
+
+  /** The collective under way, or the last one. */
+  get current(): Current | undefined {
+    return this.#current;
   }
 
   /**
@@ -79,8 +105,10 @@ export class Ring {
    */
   async run(call: Collective, seq: number): Promise<void> {
     const name = describe(call);
-    this.#what = seq < 0 ? "the first meeting" : `${name}, collective #${seq}`;
-    this.#lastProgress = performance.now();
+    const now = performance.now();
+    const current = { seq, name, site: "", since: now, running: true };
+    this.#current = current;
+    this.#lastProgress = now;
     this.#heard = false;
     if (this.#failure !== undefined) throw new Error(this.error);
     try {
@@ -88,15 +116,18 @@ export class Ring {
       work.catch(() => {});
       await Promise.race([work, this.#failed.promise]);
     } catch (error) {
-      await this.fail({ origin: this.rank, lost: -1, text: (error as Error).message });
+      const failure = { origin: this.rank, lost: -1, text: (error as Error).message };
+      const mismatch = error instanceof MismatchError ? error.mismatch : undefined;
+      await this.fail(mismatch === undefined ? { failure } : { failure, mismatch });
+      await this.#failed.promise.catch(() => {});
       throw new Error(this.error);
     }
-    this.#what = "";
+    current.running = false;
   }
 
   /** Looks for a standstill; to be called every quarter of a second or so. */
   tick(): void {
-    if (this.#what === "" || this.#failure !== undefined) return;
+    if (!this.#current?.running || this.#failing) return;
     const still = performance.now() - this.#lastProgress;
     if (this.#nextGone && still > GONE_MS) this.#lose(this.next, this.#goneBecause(this.next));
     // Who has not heard its neighbour's call at all knows best who is missing, and speaks first.
@@ -110,19 +141,34 @@ export class Ring {
     else this.#lose(this.prev, `it sent no data for ${seconds} s`);
   }
 
-  /** Ends the group and tells the neighbours why; the first reason stays. */
-  async fail(failure: Failure): Promise<void> {
+  /** Ends the group: the ranks agree on the reason, and the neighbours are told. */
+  async fail(report: FailureReport): Promise<void> {
+    if (this.#failing) return;
+    this.#failing = true;
+    this.accept(await this.hooks.decide(report));
+  }
+
+  /** Takes the failure on which the group has agreed; the first one stays. */
+  accept(failure: Failure): void {
     if (this.#failure !== undefined) return;
+    this.#failing = true;
     this.#failure = failure;
-    const news = new TextEncoder().encode(JSON.stringify(failure)).slice(0, 8192);
+    const current = this.#current;
+    const isKnown = !current?.running || current.seq < 0 || current.site !== "";
+    const site = isKnown ? Promise.resolve() : this.hooks.site(current.seq).then((site) => {
+      current.site = site;
+    });
+    const news = new TextEncoder().encode(JSON.stringify(failure));
     const told = Promise.allSettled([
       this.#upstream.send(Kind.abort, 0, news),
       this.#out.send(Kind.abort, 0, news),
     ]);
-    await Promise.race([told, sleep(ABORT_MS)]);
-    this.#failed.reject(new Error(this.error));
-    // closing at once could overtake the news
-    setTimeout(() => this.#close(), ABORT_MS);
+    Promise.race([Promise.all([told, site]), sleep(2 * ABORT_MS)]).then(() => {
+      this.#failed.reject(new Error(this.error));
+      this.hooks.failed();
+      // closing at once could overtake the news
+      setTimeout(() => this.#close(), ABORT_MS);
+    });
   }
 
   /** Leaves in good order. */
@@ -155,7 +201,7 @@ export class Ring {
       }
     };
     const receive = async () => {
-      this.#checkOpen(await this.#receive(), seq, name);
+      await this.#checkOpen(await this.#receive(), seq, name);
       this.#heard = true;
       for (const piece of receives) {
         const frame = await this.#receive();
@@ -172,12 +218,16 @@ export class Ring {
     complete(call, data, this.rank);
   }
 
-  #checkOpen(frame: Frame, seq: number, name: string): void {
+  async #checkOpen(frame: Frame, seq: number, name: string): Promise<void> {
     const theirs = new TextDecoder().decode(frame.payload);
     if (frame.kind === Kind.open && frame.seq === seq && theirs === name) return;
     const other = frame.seq === seq ? theirs : `${theirs} as collective #${frame.seq}`;
-    throw new Error(
-      `Cannot run collective #${seq}: rank ${this.rank} called ${name}, rank ${this.prev} called ${other}`,
+    const site = await this.hooks.site(seq);
+    const own = site === "" ? name : `${name} at ${site}`;
+    const { rank, prev } = this;
+    throw new MismatchError(
+      `Cannot run collective #${seq}: rank ${rank} called ${own}, rank ${prev} called ${other}`,
+      { seq, ranks: [rank, prev], calls: [own, other] },
     );
   }
 
@@ -221,7 +271,7 @@ export class Ring {
     if (frame === undefined) return false;
     if (frame.kind === Kind.bye) this.#left.add(from);
     if (frame.kind !== Kind.abort) return frame.kind !== Kind.bye;
-    this.fail(JSON.parse(new TextDecoder().decode(frame.payload)));
+    this.accept(readFailure(JSON.parse(new TextDecoder().decode(frame.payload))));
     return false;
   }
 
@@ -230,7 +280,7 @@ export class Ring {
   }
 
   #lose(rank: number, text: string): Promise<never> {
-    this.fail({ origin: this.rank, lost: rank, text });
+    this.fail({ failure: { origin: this.rank, lost: rank, text } });
     return this.#failed.promise;
   }
 
@@ -238,6 +288,12 @@ export class Ring {
     tryClose(this.fromPrev);
     tryClose(this.toNext);
   }
+}
+
+/** The collective and its place in the program, for people. */
+export function inWords({ seq, name, site }: Current): string {
+  if (seq < 0) return "the first meeting";
+  return `${name}, collective #${seq}${site ? `, at ${site}` : ""}`;
 }
 
 /** The array in which the collective takes place. */

@@ -197,8 +197,7 @@ export class StoreServer {
         return ["value", encode(JSON.stringify(failure))];
       },
       bye: () => {
-        if (member.rank !== undefined) this.#watching().left(member.rank);
-        member.rank = undefined;
+        this.#watching().left(Number(decode(value)));
         return ["value", new Uint8Array()];
       },
     };

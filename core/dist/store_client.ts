@@ -131,11 +131,22 @@ export class StoreClient {
   /**
    * Says that this rank is alive, and waits for a failure of the group.
    *
+   * @param patience Seconds beyond `seconds` after which the main rank is taken for lost
    * @returns The failure; `undefined` when there was none for so many seconds; `"closed"` when the main rank has left
    */
-  async beat(beat: Beat, seconds: number): Promise<Failure | "closed" | undefined> {
+  async beat(
+    beat: Beat,
+    seconds: number,
+    patience: number,
+  ): Promise<Failure | "closed" | undefined> {
     try {
-      const value = await this.#call("beat", "beat", encode(JSON.stringify(beat)), seconds);
+      const value = await this.#call(
+        "beat",
+        "beat",
+        encode(JSON.stringify(beat)),
+        seconds,
+        patience,
+      );
       const news = JSON.parse(decode(value!));
       return news === "closed" ? news : readFailure(news);
     } catch (error) {
@@ -150,9 +161,9 @@ export class StoreClient {
     return readFailure(JSON.parse(decode((await this.#call("report", "report", value, seconds))!)));
   }
 
-  /** Says that the end of this connection is no failure. */
-  async bye(): Promise<void> {
-    await this.#call("bye", "bye", undefined, 1);
+  /** Says that the end of a rank's connections is no failure. */
+  async bye(rank: number): Promise<void> {
+    await this.#call("bye", "bye", encode(String(rank)), 1);
   }
 
   /**
@@ -178,14 +189,19 @@ export class StoreClient {
     key: string,
     value: Bytes = new Uint8Array(),
     seconds = this.#seconds,
+    patience = 2,
   ): Promise<Bytes | undefined> {
     const request = formatRequest({ op, key, seconds, value });
     const run = async () => {
       if (this.#broken) throw new Error(`Cannot ask the store for "${key}": ${this.#broken}`);
       try {
-        return await withDeadline(seconds * 1000 + 2000, `store's answer about "${key}"`, () => {
-          return this.#exchange(request, key, seconds);
-        });
+        return await withDeadline(
+          (seconds + patience) * 1000,
+          `store's answer about "${key}"`,
+          () => {
+            return this.#exchange(request, key, seconds);
+          },
+        );
       } catch (error) {
         // an answer that comes late would be taken for that of the next call
         if (!(error instanceof StoreError)) {

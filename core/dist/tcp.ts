@@ -3,12 +3,13 @@ import { env } from "../env.ts";
 import { checkCollective, type Collective, type CommArray, type ReduceOp } from "./collective.ts";
 import type { Comm, Work } from "./comm.ts";
 import { ControlBlock, type Place, SLOTS, State, Word } from "./control.ts";
-import { type Rank, RankEnv } from "./rank.ts";
+import { captureSite, describeSite } from "./call_site.ts";
+import { heartbeatTimeout, type Rank, RankEnv } from "./rank.ts";
 import type { TcpMessage, TcpWorkerData } from "./tcp_worker.ts";
 
 /** Longest wait for a sign of life of the communicator thread, in milliseconds. */
 const ALIVE_MS = 5000;
-const CLOSE_MS = 1000;
+const CLOSE_MS = 2000;
 
 /** A view in memory that the thread can see; `release` copies a result back and frees the staging buffer. */
 interface Shared {
@@ -29,6 +30,9 @@ export class TcpComm implements Comm {
   #nextId = 0;
   #idle = new Map<number, SharedArrayBuffer[]>();
   #ended = "";
+  /** Where the last calls were made, by their numbers. */
+  #sites: Error[] = [];
+  #stopListening = () => {};
 
   private constructor(rank: Rank, worker: Worker, control: ControlBlock) {
     this.rank = rank.rank;
@@ -60,7 +64,10 @@ export class TcpComm implements Comm {
       masterPort: rank.masterPort,
       secret: rank.secret,
       timeout: seconds,
+      heartbeat: heartbeatTimeout(),
       launcher: Number(env(RankEnv.launcherPid) ?? 0),
+      reportDir: env(RankEnv.reportDir),
+      device: env(RankEnv.device) || "default",
     };
     const worker = new Worker(workerUrl(), { workerData });
     worker.unref();
@@ -70,6 +77,7 @@ export class TcpComm implements Comm {
       worker.terminate();
       throw new Error(`Cannot join as rank ${rank.rank} of ${rank.worldSize}: ${control.error}`);
     }
+    comm.#listen();
     return comm;
   }
 
@@ -100,7 +108,8 @@ export class TcpComm implements Comm {
   abort(reason = "abort() was called"): void {
     if (this.#ended) return;
     this.#ended = reason;
-    this.#tell({ abort: `Rank ${this.rank} ended the group: ${reason}` });
+    this.#stopListening();
+    this.#tell({ abort: reason });
     this.#stop(State.failed);
   }
 
@@ -110,19 +119,59 @@ export class TcpComm implements Comm {
       this.#waitFor(this.#control.get(Word.posted), "close");
     } finally {
       this.#ended = "the communicator is closed";
+      this.#stopListening();
       this.#tell({ close: true });
       this.#stop(State.closed);
     }
   }
 
+  /**
+   * Raises the failure of the group, if there is one. For those who wait for something else than a collective.
+   *
+   * @throws {Error} If a rank is lost, stops, or calls something else
+   */
+  check(): void {
+    this.#control.answerSite(this.#siteOf);
+    if (this.#control.get(Word.state) === State.failed) throw this.#failure();
+  }
+
+  /** An uncaught error, or an exit with a code, is the reason that the other ranks are told. */
+  #listen(): void {
+    const events = new AbortController();
+    const options = { signal: events.signal };
+    this.#stopListening = () => events.abort();
+    const because = (error: unknown) => {
+      const at = describeSite(error);
+      this.abort(`${error}${at ? `, at ${at}` : ""}`.slice(0, 2000));
+    };
+    addEventListener("error", (event) => because(event.error), options);
+    addEventListener("unhandledrejection", (event) => because(event.reason), options);
+    addEventListener("unload", () => {
+      if (Deno.exitCode !== 0) return this.abort(`it ended with exit code ${Deno.exitCode}`);
+      this.#ended = "the program ends";
+      this.#tell({ close: true });
+      this.#stop(State.closed);
+    }, options);
+  }
+
+  /** The error of the group; from now on the program knows of it. */
+  #failure(): Error {
+    this.#control.set(Word.noticed, 1);
+    return new Error(this.#control.error);
+  }
+
+  readonly #siteOf = (seq: number): string => describeSite(this.#sites[(seq >>> 0) % SLOTS]);
+
   #post(call: Collective): Work {
     const control = this.#control;
+    control.answerSite(this.#siteOf);
     if (this.#ended) throw new Error(`Cannot ${call.name}: ${this.#ended}`);
     const posted = control.get(Word.posted);
     if (posted - control.get(Word.done) >= SLOTS) this.#waitFor(posted - SLOTS + 1, call.name);
-    if (control.get(Word.state) === State.failed) throw new Error(control.error);
+    if (control.get(Word.state) === State.failed) throw this.#failure();
     const input = this.#share(call.input, true);
     const output = call.output === call.input ? input : this.#share(call.output, false);
+    this.#sites[(posted >>> 0) % SLOTS] = captureSite();
     control.writeCall(posted, call, input.place, output.place);
     const seq = (posted + 1) | 0;
     control.set(Word.posted, seq);
@@ -148,22 +197,31 @@ export class TcpComm implements Comm {
       what,
     );
     // a call that was complete before the group failed is complete
-    if (!isDone()) throw new Error(control.error);
+    if (!isDone()) throw this.#failure();
   }
 
   /** Blocks until `ready`, as long as the thread shows signs of life: deadlines are the thread's business. */
   #block(word: number, ready: () => boolean, what: string): void {
-    const { words } = this.#control;
+    const control = this.#control;
+    const { words } = control;
     let beat = -1;
     let silent = 0;
-    while (true) {
-      const seen = Atomics.load(words, word);
-      if (ready()) return;
-      if (Atomics.wait(words, word, seen, ALIVE_MS) !== "timed-out") continue;
-      const now = this.#control.get(Word.beat);
-      silent = now === beat ? silent + 1 : 0;
-      beat = now;
-      if (silent > 2) throw new Error(`Cannot ${what}: the communicator thread does not answer`);
+    control.set(Word.waiting, 1);
+    try {
+      while (true) {
+        const seen = Atomics.load(words, word);
+        if (ready()) return;
+        control.answerSite(this.#siteOf);
+        if (Atomics.wait(words, word, seen, ALIVE_MS) !== "timed-out") continue;
+        const now = control.get(Word.beat);
+        silent = now === beat ? silent + 1 : 0;
+        beat = now;
+        if (silent > 2) {
+          throw new Error(`Cannot ${what}: the communicator thread does not answer`);
+        }
+      }
+    } finally {
+      control.set(Word.waiting, 0);
     }
   }
 
@@ -204,15 +262,15 @@ export class TcpComm implements Comm {
     this.#worker.postMessage(message);
   }
 
-  /** Gives the thread a moment to tell the neighbours, and ends it. */
+  /** Gives the thread a moment to tell the others, and ends it. */
   #stop(state: number): void {
     const control = this.#control;
     const end = Date.now() + CLOSE_MS;
-    while (control.get(Word.state) < State.failed && Date.now() < end) {
-      const seen = control.get(Word.state);
-      if (seen === state) break;
-      Atomics.wait(control.words, Word.state, seen, 50);
+    while (control.get(Word.left) === 0 && Date.now() < end) {
+      control.answerSite(this.#siteOf);
+      Atomics.wait(control.words, Word.left, 0, 50);
     }
+    if (control.get(Word.state) < State.failed) control.set(Word.state, state);
     this.#worker.terminate();
   }
 }

@@ -1,11 +1,12 @@
 /** The communicator thread of one rank: meets the others, then carries out the calls that its program queues. */
 import { parentPort, workerData } from "node:worker_threads";
-import { challenge, importSecret, prove, setNoDelay, tryClose } from "./auth.ts";
 import { ControlBlock, State, Word } from "./control.ts";
-import { TimedOut, withDeadline } from "./deadline.ts";
-import { Ring } from "./ring.ts";
-import { StoreServer } from "./store.ts";
-import { StoreClient } from "./store_client.ts";
+import { sleep } from "./deadline.ts";
+import type { Failure } from "./failure.ts";
+import { Meeting } from "./meeting.ts";
+import type { RankStatus } from "./rank.ts";
+import { inWords } from "./ring.ts";
+import { StatusFile } from "./status_file.ts";
 
 /** What the program tells its thread at the start. */
 export interface TcpWorkerData {
@@ -16,8 +17,12 @@ export interface TcpWorkerData {
   readonly masterPort: number;
   readonly secret: string;
   readonly timeout: number;
+  readonly heartbeat: number;
   /** Process id of the launcher, or 0. */
   readonly launcher: number;
+  /** Folder for the status of this rank. */
+  readonly reportDir: string | undefined;
+  readonly device: string;
 }
 
 /** Messages from the program to its thread. */
@@ -27,13 +32,29 @@ export type TcpMessage =
   | { readonly close: true };
 
 const TICK_MS = 200;
+const STATUS_MS = 1000;
+/** A collective that takes longer than this is worth to know where it was called. */
+const LONG_MS = 1000;
+/** A program that has not noticed the end of its group for so long is asked to end. */
+const UNNOTICED_MS = 10_000;
+/** Longest wait until the other ranks have heard why this one fails. */
+const TELL_MS = 700;
 
 const data = workerData as TcpWorkerData;
 const control = new ControlBlock(data.control);
 const buffers = new Map<number, SharedArrayBuffer>();
 const bufferCame = new Map<number, () => void>();
-let ring: Ring | undefined;
+const status = new StatusFile(data.reportDir, data.rank);
+let state: RankStatus["state"] = "starting";
+let since = Date.now();
+let lastStatus = 0;
 let closing = false;
+
+const meeting = new Meeting(data, {
+  doing,
+  site: (seq) => control.askSite(seq),
+  failed: (failure) => ended(meeting.explain(failure)),
+});
 
 parentPort!.on("message", (message: TcpMessage) => {
   if ("memory" in message) {
@@ -46,12 +67,15 @@ parentPort!.on("message", (message: TcpMessage) => {
   }
 });
 setInterval(tick, TICK_MS);
-main().catch((error) => control.fail((error as Error).message));
+main().catch((error) => ended((error as Error).message));
 
 async function main(): Promise<void> {
-  ring = await join();
+  writeStatus();
+  const ring = await meeting.join();
   const { words } = control;
   control.set(Word.state, State.ready);
+  enter("running");
+  writeStatus();
   for (let seq = 0;;) {
     if (control.get(Word.posted) === seq) {
       const change = Atomics.waitAsync(words, Word.posted, seq);
@@ -64,83 +88,6 @@ async function main(): Promise<void> {
   }
 }
 
-/** The store says where everybody listens; then each rank connects to the next and admits the one before. */
-async function join(): Promise<Ring> {
-  const { rank, worldSize, secret, timeout } = data;
-  const address = { hostname: data.masterAddr, port: data.masterPort };
-  const server = rank === 0 ? await StoreServer.listen(address, secret) : undefined;
-  const store = await StoreClient.connect(address, secret, timeout);
-  const key = await importSecret(secret);
-  const listener = Deno.listen({ hostname: store.localHostname, port: 0 });
-  try {
-    await store.set(`ring/${rank}`, JSON.stringify(listener.addr));
-    const next = (rank + 1) % worldSize;
-    const prev = (rank + worldSize - 1) % worldSize;
-    const [fromPrev, toNext] = await Promise.all([
-      withDeadline(
-        timeout * 1000,
-        `connection of rank ${prev}`,
-        () => admit(listener, key, label(prev, rank)),
-      ),
-      connect(store, key, rank, next),
-    ]);
-    const made = new Ring(rank, worldSize, timeout * 1000, fromPrev, toNext);
-    // nobody may go on before all are connected: the store ends with rank 0
-    const one = new Int32Array(1);
-    await made.run(
-      { name: "barrier", dtype: "int32", reduce: "sum", root: 0, input: one, output: one },
-      -1,
-    );
-    return made;
-  } finally {
-    tryClose(listener);
-    store.close();
-    server?.close();
-  }
-}
-
-async function connect(
-  store: StoreClient,
-  key: CryptoKey,
-  rank: number,
-  next: number,
-): Promise<Deno.Conn> {
-  let where;
-  try {
-    where = JSON.parse(await store.waitText(`ring/${next}`, data.timeout)) as Deno.NetAddr;
-  } catch (error) {
-    if (!(error instanceof TimedOut)) throw error;
-    throw new TimedOut(`Lost rank ${next}: it did not join in ${data.timeout} s`);
-  }
-  const conn = await Deno.connect({ hostname: where.hostname, port: where.port });
-  setNoDelay(conn);
-  await prove(conn, key, label(rank, next));
-  return conn;
-}
-
-/** Waits for the peer that proves the label; strangers are turned away without delaying it. */
-function admit(listener: Deno.Listener, key: CryptoKey, wanted: string): Promise<Deno.Conn> {
-  return new Promise((done, reject) => {
-    const greet = async (conn: Deno.Conn) => {
-      setNoDelay(conn);
-      try {
-        await challenge(conn, key, [wanted]);
-        done(conn);
-      } catch {
-        tryClose(conn);
-      }
-    };
-    const listen = async () => {
-      for await (const conn of listener) greet(conn);
-    };
-    listen().catch(reject);
-  });
-}
-
-function label(from: number, to: number): string {
-  return `ring ${from} ${to} of ${data.worldSize}`;
-}
-
 async function findBuffer(id: number): Promise<SharedArrayBuffer> {
   const known = buffers.get(id);
   if (known !== undefined) return known;
@@ -151,18 +98,72 @@ async function findBuffer(id: number): Promise<SharedArrayBuffer> {
 
 function tick(): void {
   Atomics.add(control.words, Word.beat, 1);
-  ring?.tick();
-  if (data.launcher !== 0 && Deno.ppid !== data.launcher) stop("The launcher has died");
+  meeting.ring?.tick();
+  if (data.launcher !== 0 && Deno.ppid !== data.launcher) stop("the launcher has died");
+  const current = meeting.ring?.current;
+  if (current?.running && current.seq >= 0 && current.site === "") {
+    if (performance.now() - current.since > LONG_MS) {
+      control.askSite(current.seq).then((site) => current.site = site);
+    }
+  }
+  const now = control.get(Word.waiting) === 1 ? "waiting" : "running";
+  if ((state === "running" || state === "waiting") && now !== state) enter(now);
+  if (Date.now() - lastStatus >= STATUS_MS) writeStatus();
 }
 
+function enter(next: RankStatus["state"]): void {
+  state = next;
+  since = Date.now();
+}
+
+function writeStatus(): void {
+  lastStatus = Date.now();
+  const current = meeting.ring?.current;
+  status.write({
+    time: lastStatus,
+    state,
+    since,
+    ...(current === undefined ? {} : { collective: inWords(current) }),
+    ...(state === "failed" ? { error: control.error } : {}),
+  });
+}
+
+/** For people on another machine. */
+function doing(): string {
+  const current = meeting.ring?.current;
+  if (current === undefined || current.seq < 0) return "";
+  if (current.running) return `in ${inWords(current)}`;
+  const seconds = Math.round((performance.now() - current.since) / 1000);
+  return `computing, ${seconds} s after ${inWords(current)}`;
+}
+
+/** The group has failed: the program gets the error when it asks next. */
+function ended(text: string): void {
+  if (closing || control.get(Word.state) === State.failed) return;
+  control.fail(text);
+  enter("failed");
+  writeStatus();
+  setTimeout(() => {
+    if (closing || control.get(Word.noticed) === 1) return;
+    console.error(`error: ${text}`);
+    Deno.kill(Deno.pid, "SIGTERM");
+  }, UNNOTICED_MS);
+}
+
+/** The program, or the loss of the launcher, ends the group. */
 async function stop(text: string): Promise<void> {
   if (closing) return;
-  await ring?.fail({ origin: data.rank, lost: -1, text });
-  if (control.get(Word.state) !== State.failed) control.fail(ring?.error ?? text);
+  const failure: Failure = { origin: data.rank, lost: -1, text };
+  await Promise.race([meeting.fail({ failure }), sleep(TELL_MS)]);
+  ended(meeting.explain(failure));
+  await meeting.told();
+  control.set(Word.left, 1);
 }
 
 async function leave(): Promise<void> {
   closing = true;
-  await ring?.leave();
-  control.set(Word.state, State.closed);
+  await meeting.leave();
+  if (state !== "failed") enter("closed");
+  writeStatus();
+  control.set(Word.left, 1);
 }

@@ -1,4 +1,5 @@
 /** The main rank's eye on all ranks: heartbeats in, the first failure out. */
+import { sleep } from "./deadline.ts";
 import { type Failure, type FailureReport, judge, type Mismatch } from "./failure.ts";
 
 /** What a rank says of itself with every heartbeat. */
@@ -20,6 +21,7 @@ export class GroupWatch {
   readonly #last = new Map<number, { time: number; doing: string }>();
   readonly #waiting = new Set<() => void>();
   readonly #mismatches: Mismatch[] = [];
+  readonly #allTold = Promise.withResolvers<void>();
   readonly #decided = Promise.withResolvers<Failure>();
   #failure: Failure | undefined;
   #closed = false;
@@ -58,10 +60,22 @@ export class GroupWatch {
         this.#waiting.add(wake);
       });
       const entry = this.#last.get(rank);
-      // its answer is on the way: that is as good as a sign of life
+      // the answer is on the way: that is as good as a sign of life
       if (entry !== undefined) entry.time = performance.now();
     }
-    return this.#failure ?? (this.#closed ? "closed" : undefined);
+    const end = this.#failure ?? (this.#closed ? "closed" : undefined);
+    if (end !== undefined) {
+      this.#last.delete(rank);
+      if (this.#last.size === 0) this.#allTold.resolve();
+    }
+    return end;
+  }
+
+  /** Resolves once every rank has been told how the group has ended, or after `ms` milliseconds. */
+  async told(ms: number): Promise<void> {
+    if (this.#last.size > 0) await Promise.race([this.#allTold.promise, sleep(ms)]);
+    // the last answers are on their way
+    await sleep(30);
   }
 
   /** Takes the report of a rank and says how the group has ended: the first reason stays. */
@@ -78,6 +92,7 @@ export class GroupWatch {
   /** A rank has left in good order. */
   left(rank: number): void {
     this.#last.delete(rank);
+    if (this.#last.size === 0) this.#allTold.resolve();
   }
 
   /** The connection of a rank has broken. */
