@@ -120,10 +120,11 @@ function split(
     }
     const [flag, ...value] = args[i].split("=");
     const name = flag.replaceAll("_", "-");
-    own.push([name, ...value].join("="));
     const takesNext = value.length === 0 && values.some((f) => `--${f}` === name);
-    // a flag there is a forgotten value, which parseArgs leaves empty
-    if (takesNext && i + 1 < args.length && !args[i + 1].startsWith("-")) own.push(args[++i]);
+    // a flag there is a forgotten value, a negative number a wrong one
+    const isThere = i + 1 < args.length && !/^-(?!\d)/.test(args[i + 1]);
+    if (takesNext) own.push(`${name}=${isThere ? args[++i] : ""}`);
+    else own.push([name, ...value].join("="));
   }
   return { own, rest };
 }
