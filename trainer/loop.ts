@@ -3,6 +3,7 @@ import { stepScope } from "@pta/core";
 import { onDevice } from "./batch.ts";
 import { StopTrainingError } from "./events.ts";
 import { BatchSource } from "./batch_source.ts";
+import { accumulationAt } from "./run_config.ts";
 import type { StepRunner } from "./step.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -40,8 +41,8 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
 const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps ?? Infinity);
 
 async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
-  const { gradientAccumulationSteps: window } = t.runConfig;
   const { epoch, stepInEpoch } = t.position;
+  const window = accumulationAt(t.runConfig, epoch);
   await t.trainEpochStart();
   t.lossTracker.reset();
   await t.emit("onTrainEpochStart", {});

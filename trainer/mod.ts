@@ -13,6 +13,8 @@ export {
   type EarlyStoppingOptions,
   type WatchOptions,
 } from "./callbacks/early_stopping.ts";
+export { accumulationSchedule } from "./callbacks/accumulation_schedule.ts";
+export { limitBatches, type LimitBatchesOptions } from "./callbacks/limit_batches.ts";
 export { AveragedWeights } from "./callbacks/averaged_weights.ts";
 export {
   type BatchSizeThatFitsOptions,
@@ -65,6 +67,7 @@ export {
   type SaveStateCallback,
   type SaveStateOptions,
 } from "./callbacks/save_state.ts";
+export { type MixedPrecision, type MixedPrecisionOptions, TrainerPrecision } from "./precision.ts";
 export { terminateOnNaN, type TerminateOnNaNOptions } from "./callbacks/terminate_on_nan.ts";
 export { TrainingStateError, type TrainingStateFault } from "./checkpoint/error.ts";
 export { directoryCheckpointer } from "./checkpoint/checkpointer.ts";
@@ -130,7 +133,13 @@ export type {
   TrainOptions,
 } from "./options.ts";
 export type { Checkpointer, RunPosition, SavedRun, Stateful } from "./resume.ts";
-export { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
+export {
+  accumulationAt,
+  type AccumulationSchedule,
+  createRunConfig,
+  type RunConfigOptions,
+  type TrainerRunConfig,
+} from "./run_config.ts";
 export { CallbackError, CallbackRunner } from "./runner.ts";
 export { type BatchLimits, TrainerRunState } from "./run_state.ts";
 export { TrainerServices } from "./services.ts";

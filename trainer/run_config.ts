@@ -1,4 +1,5 @@
 /** The configuration of one call of `train()` or `evaluate()`: plain, frozen data that is saved with the run. */
+import type { MixedPrecision } from "./precision.ts";
 
 /** Everything that a run was asked to do, with what follows from it. One unit of progress: the optimizer step. */
 export interface TrainerRunConfig {
@@ -10,8 +11,10 @@ export interface TrainerRunConfig {
   readonly trainPerDeviceBatchSize: number | undefined;
   /** Samples of an evaluation batch on one rank. `undefined` without an evaluation dataset. */
   readonly evalPerDeviceBatchSize: number | undefined;
-  /** Micro-batches of a window; the optimizer steps once a window. */
+  /** Micro-batches of a window; the optimizer steps once a window. With an {@linkcode AccumulationSchedule}, those of the first epoch. */
   readonly gradientAccumulationSteps: number;
+  /** Micro-batches of a window from an epoch on, where they change. */
+  readonly accumulationSchedule: AccumulationSchedule | undefined;
   /** Bound on the absolute value of each gradient element. */
   readonly gradientClipValue: number | undefined;
   /** Bound on the 2-norm of all gradients together. */
@@ -30,6 +33,8 @@ export interface TrainerRunConfig {
   readonly limitEvalBatches: number | undefined;
   /** Batches of an evaluation on each rank, the same on all, when known. */
   readonly numEvalBatches: number | undefined;
+  /** Type of products and convolutions. */
+  readonly mixedPrecision: MixedPrecision;
   /** The seed of data order and random numbers, when the user gave one. */
   readonly seed: number | undefined;
   /** Processes. */
@@ -46,6 +51,46 @@ export interface TrainerRunConfig {
   readonly isWorldProcessZero: boolean;
 }
 
+/** From which epoch of the run, counted from 1, how many micro-batches make a window: `{ 1: 8, 5: 2 }`. */
+export type AccumulationSchedule = Readonly<Record<number, number>>;
+
+/**
+ * Micro-batches of a window in an epoch.
+ *
+ * @param config Says how many, and when that changes
+ * @param epoch 0-based epoch of the run, as in `trainer.position`
+ */
+export function accumulationAt(
+  config: Pick<TrainerRunConfig, "gradientAccumulationSteps" | "accumulationSchedule">,
+  epoch: number,
+): number {
+  let steps = config.gradientAccumulationSteps, from = 0;
+  for (const [key, value] of Object.entries(config.accumulationSchedule ?? {})) {
+    if (Number(key) <= epoch + 1 && Number(key) >= from) [steps, from] = [value, Number(key)];
+  }
+  return steps;
+}
+
+/** Optimizer steps of the first epochs, and the other way round. */
+function countUpdates(batches: number, windowOf: (epoch: number) => number, lastChange: number) {
+  const ofEpoch = (epoch: number) => Math.ceil(batches / windowOf(epoch));
+  return {
+    in: (epochs: number) => {
+      let sum = 0;
+      for (let e = 0; e < Math.min(epochs, lastChange); e++) sum += ofEpoch(e);
+      return epochs > lastChange ? sum + (epochs - lastChange) * ofEpoch(lastChange) : sum;
+    },
+    epochsFor: (updates: number) => {
+      let left = updates;
+      for (let e = 0; e < lastChange; e++) {
+        left -= ofEpoch(e);
+        if (left <= 0) return e + 1;
+      }
+      return lastChange + Math.ceil(left / ofEpoch(lastChange));
+    },
+  };
+}
+
 /** What {@linkcode createRunConfig} starts from. */
 export interface RunConfigOptions {
   /** Number of epochs; may be left out when `maxNumTrainSteps` is given. */
@@ -58,6 +103,8 @@ export interface RunConfigOptions {
   readonly evalPerDeviceBatchSize?: number;
   /** Micro-batches of a window; 1 by default. */
   readonly gradientAccumulationSteps?: number;
+  /** Micro-batches of a window from an epoch on; before the first one named, `gradientAccumulationSteps`. */
+  readonly accumulationSchedule?: AccumulationSchedule;
   /** Bound on the absolute value of each gradient element. */
   readonly gradientClipValue?: number;
   /** Bound on the 2-norm of all gradients together. */
@@ -70,6 +117,8 @@ export interface RunConfigOptions {
   readonly limitEvalBatches?: number;
   /** Batches of an evaluation on each rank, when known. */
   readonly numEvalBatches?: number;
+  /** Type of products and convolutions; `no` by default. */
+  readonly mixedPrecision?: MixedPrecision;
   /** The user's seed. */
   readonly seed?: number;
   /** Where this process stands; alone by default. */
@@ -105,7 +154,16 @@ const product = (...factors: (number | undefined)[]): number | undefined =>
  * @throws {RangeError} When a count is not a positive whole number, a bound is not positive, or nothing limits the run
  */
 export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
-  const { gradientAccumulationSteps = 1, rank: place } = options;
+  const { accumulationSchedule, rank: place } = options;
+  for (const [epoch, steps] of Object.entries(accumulationSchedule ?? {})) {
+    checkCount("the epoch of an accumulation schedule", Number(epoch));
+    checkCount(`gradientAccumulationSteps of epoch ${epoch}`, steps);
+  }
+  const asked = options.gradientAccumulationSteps ?? 1;
+  checkCount("gradientAccumulationSteps", asked);
+  const windowOf = (epoch: number) =>
+    accumulationAt({ gradientAccumulationSteps: asked, accumulationSchedule }, epoch);
+  const gradientAccumulationSteps = windowOf(0);
   for (
     const name of [
       "numEpochs",
@@ -119,7 +177,6 @@ export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
     const value = options[name];
     if (value !== undefined) checkCount(name.replace(/^(train|eval)Per/, "per"), value);
   }
-  checkCount("gradientAccumulationSteps", gradientAccumulationSteps);
   if (options.seed !== undefined) checkCount("seed", options.seed, 0);
   checkPositive("gradientClipValue", options.gradientClipValue);
   checkPositive("gradientClipNorm", options.gradientClipNorm);
@@ -133,15 +190,16 @@ export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
   if (isTraining && numEpochs === Infinity && maxNumTrainSteps === Infinity) {
     throw new RangeError("Cannot train without a limit: give numEpochs, maxNumTrainSteps or both");
   }
-  const steps = Math.min(maxNumTrainSteps, updates ? numEpochs * updates : Infinity);
+  const lastChange = Math.max(1, ...Object.keys(accumulationSchedule ?? {}).map(Number)) - 1;
+  const count = updates ? countUpdates(batches!, windowOf, lastChange) : undefined;
+  const steps = Math.min(maxNumTrainSteps, count?.in(numEpochs) ?? Infinity);
   return Object.freeze({
-    numEpochs: !isTraining
-      ? 0
-      : Math.min(numEpochs, updates ? Math.ceil(steps / updates) : Infinity),
+    numEpochs: !isTraining ? 0 : Math.min(numEpochs, count?.epochsFor(steps) ?? Infinity),
     maxNumTrainSteps: steps === Infinity ? undefined : steps,
     trainPerDeviceBatchSize: options.trainPerDeviceBatchSize,
     evalPerDeviceBatchSize: options.evalPerDeviceBatchSize,
     gradientAccumulationSteps,
+    accumulationSchedule,
     gradientClipValue: options.gradientClipValue,
     gradientClipNorm: options.gradientClipNorm,
     trainTotalBatchSize: product(
@@ -155,6 +213,7 @@ export function createRunConfig(options: RunConfigOptions): TrainerRunConfig {
     limitTrainBatches,
     limitEvalBatches,
     numEvalBatches: atMost(options.numEvalBatches, limitEvalBatches),
+    mixedPrecision: options.mixedPrecision ?? "no",
     seed: options.seed,
     worldSize,
     rank,

@@ -4,6 +4,7 @@ import type { Callback } from "./callback.ts";
 import type { RecordOptions, RunHistory } from "./history.ts";
 import { LossTracker } from "./loss_tracker.ts";
 import type { RunPosition, Stateful } from "./resume.ts";
+import type { AccumulationSchedule } from "./run_config.ts";
 import { TrainerServices } from "./services.ts";
 
 /** Bounds on batches that callbacks set; the smaller of these and the options of a run holds. */
@@ -22,6 +23,8 @@ export abstract class TrainerRunState extends TrainerServices {
   numUpdates = 0;
   /** Bounds on batches, for callbacks to set. */
   readonly limits: BatchLimits = {};
+  /** Micro-batches of a window from an epoch on, for callbacks to set in `onInitEnd`. */
+  accumulationSchedule: AccumulationSchedule | undefined;
   readonly #trainLoss: LossTracker;
   readonly #evalLoss: LossTracker;
   readonly #registered: Map<string, Stateful> = new Map();

@@ -60,7 +60,8 @@ export class Trainer extends TrainerSteps {
       // Sizes and limits are checked before any data is touched.
       const limitTrainBatches = least(options.limitTrainBatches, this.limits.train);
       const limitEvalBatches = least(options.limitEvalBatches, this.limits.eval);
-      const asked = { ...options, limitTrainBatches, limitEvalBatches };
+      const { accumulationSchedule } = this;
+      const asked = { ...options, limitTrainBatches, limitEvalBatches, accumulationSchedule };
       this.currentRunConfig = this.#createRunConfig({
         ...asked,
         trainPerDeviceBatchSize: perDeviceBatchSize,

@@ -7,6 +7,8 @@ export interface EvaluateEveryOptions {
   readonly steps: number;
   /** Name of the mean loss in the history; `intermediate_eval_loss` by default. */
   readonly metric?: string;
+  /** Batches at most, on each rank; all by default. */
+  readonly limitBatches?: number;
 }
 
 /**
@@ -16,14 +18,18 @@ export interface EvaluateEveryOptions {
  * @throws {RangeError} When the number of steps is not a whole number of at least 1
  */
 export function evaluateEvery(options: EvaluateEveryOptions): Callback {
-  const { steps, metric } = options;
+  const { steps, metric, limitBatches } = options;
   checkCount("steps", steps);
+  if (limitBatches !== undefined) checkCount("limitBatches", limitBatches);
   return callback({
     name: "evaluateEvery",
     onTrainStepEnd: async (trainer, { isOptimizerStep }) => {
       if (!isOptimizerStep || trainer.numUpdates % steps !== 0) return;
       if (trainer.evalDataLoader === undefined) return;
-      await trainer.evaluateNow(metric === undefined ? {} : { metric });
+      await trainer.evaluateNow({
+        ...(metric === undefined ? {} : { metric }),
+        ...(limitBatches === undefined ? {} : { limitBatches }),
+      });
     },
   });
 }

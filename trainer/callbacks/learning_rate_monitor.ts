@@ -1,5 +1,5 @@
 import { type Callback, callback } from "../callback.ts";
-import { checkCount } from "../run_config.ts";
+import { accumulationAt, checkCount } from "../run_config.ts";
 
 /** Options of {@linkcode learningRateMonitor}. */
 export interface LearningRateMonitorOptions {
@@ -20,7 +20,7 @@ export function learningRateMonitor(options: LearningRateMonitorOptions = {}): C
     name: "learningRateMonitor",
     // At the start of a window the groups still have what the step at its end will use.
     onTrainStepStart: (trainer, { step }) => {
-      const { gradientAccumulationSteps: window } = trainer.runConfig;
+      const window = accumulationAt(trainer.runConfig, trainer.position.epoch);
       const update = trainer.numUpdates + 1;
       if (step % window !== 0 || update % every !== 0) return;
       const groups = trainer.optimizer!.paramGroups;

@@ -1,4 +1,5 @@
 import { type Callback, callback } from "../callback.ts";
+import { accumulationAt } from "../run_config.ts";
 import type { Trainer } from "../trainer.ts";
 
 /** Options of {@linkcode progressBar}; the defaults write to standard error. */
@@ -86,10 +87,9 @@ export function progressBar(options: ProgressBarOptions = {}): Callback {
   return callback({
     name: "progressBar",
     onTrainEpochStart: (trainer) => {
-      const { numTrainBatchesPerEpoch, maxNumTrainSteps, gradientAccumulationSteps } =
-        trainer.runConfig;
+      const { numTrainBatchesPerEpoch, maxNumTrainSteps } = trainer.runConfig;
       const left = ((maxNumTrainSteps ?? Infinity) - trainer.numUpdates) *
-        gradientAccumulationSteps;
+        accumulationAt(trainer.runConfig, trainer.position.epoch);
       const total = Math.min(numTrainBatchesPerEpoch ?? Infinity, left);
       start(trainer, "train", Number.isFinite(total) ? total : undefined);
     },
