@@ -185,6 +185,8 @@ export interface Backend {
    * gain.
    */
   graph?(launches: readonly Launch[]): { launches: Launch[]; dispose: () => void };
+  /** Why the device cannot compute in a dtype, for people; undefined when it can. A backend without this can. */
+  lacks?(dtype: DType): string | undefined;
   /**
    * Waits for everything launched and raises what went wrong on the device.
    * @throws {RangeError} When a kernel met an index out of range

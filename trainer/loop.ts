@@ -78,7 +78,8 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     const { batch } = start;
     const batchOutput = steps.train(batch, position, isFiller);
     if (position.isLast) {
-      t.schedulerStep();
+      t.precision.stepped();
+      if (t.scheduler === undefined || !t.precision.wasStepSkipped()) t.schedulerStep();
       t.numUpdates++;
     }
     const isOptimizerStep = position.isLast;
@@ -89,6 +90,7 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
   t.isFillerStep = false;
   await t.trainEpochEnd();
   t.recordLoss("train_loss_epoch");
+  t.precision.record(t.runHistory);
   await t.emit("onTrainEpochEnd", {});
   t.agreeOnStop();
 }

@@ -3,6 +3,7 @@ import type { Collate, data, nn, optim, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
 import type { ResumeFrom } from "./checkpoint/resume_from.ts";
 import type { RunHistory } from "./history.ts";
+import type { MixedPrecision, MixedPrecisionOptions } from "./precision.ts";
 import type { Checkpointer } from "./resume.ts";
 import type { IterableDataset } from "./stream_loader.ts";
 import type { TrainerRunConfig } from "./run_config.ts";
@@ -54,6 +55,11 @@ export interface TrainerOptions {
   readonly runHistory?: RunHistory;
   /** Makes data order and random numbers of each `train()` repeatable. Left out, the generator is used as the user left it. */
   readonly seed?: number;
+  /**
+   * Type of products and convolutions: `bf16`, `fp16` with a scaled loss, or `no`; or more about it. Left out, `PTA_MIXED_PRECISION` decides, and else
+   * `no`. Parameters and optimizer state stay in float32.
+   */
+  readonly mixedPrecision?: MixedPrecision | MixedPrecisionOptions;
   /**
    * Whether steps are captured and replayed. By default they are, unless a subclass overrides one of the methods that make up a step: a replay
    * does not call them again, so say `true` when yours only build tensors.

@@ -1,5 +1,6 @@
 /** Mixed precision of a trainer: which one, where the choice comes from, and the loss scaler. */
-import { amp, backendOf, env, type nn, type optim, RankEnv, type Tensor } from "@pta/core";
+import { amp, backendOf, env, type nn, type optim, type Tensor } from "@pta/core";
+import { RankEnv } from "@pta/core/dist/rank";
 import type { RunHistory } from "./history.ts";
 
 /** `no`, or the type of products and convolutions: `fp16` with a scaled loss, `bf16` without. */

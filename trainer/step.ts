@@ -162,9 +162,10 @@ export class StepRunner {
       : noGrad(() => counted.detach().to("float32").reshape().div(size));
     if (!isFiller) t.updateLossTracker(output.loss, counted);
     const isScaled = this.#window.isWeighted(position) && weight !== 1;
-    t.backwardStep(isScaled ? output.loss.mul(weight) : output.loss);
+    t.backwardStep(t.precision.scale(isScaled ? output.loss.mul(weight) : output.loss));
     let gradientNorm: Tensor | undefined;
     const due = this.#window.add(weight, position, () => {
+      t.precision.unscale(t.optimizer!);
       gradientNorm = t.clipGradients();
     });
     const result = gradientNorm === undefined ? output : { ...output, gradientNorm };

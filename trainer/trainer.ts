@@ -155,6 +155,8 @@ export class Trainer extends TrainerSteps {
       const part = this[name];
       if (isStateful(part)) states.push([name, part as Stateful]);
     }
+    const { scaler } = this.precision;
+    if (scaler !== undefined) states.push(["scaler", scaler as Stateful]);
     const loader = this.trainDataLoader;
     if (loader !== undefined && isStateful(loader)) {
       states.push(["trainDataLoader", {
@@ -231,7 +233,8 @@ export class Trainer extends TrainerSteps {
   }
 
   #createRunConfig(options: Omit<RunConfigOptions, "rank" | "seed">): TrainerRunConfig {
-    return createRunConfig({ ...options, seed: this.seed, rank: readRank() });
+    const { mixedPrecision } = this.precision;
+    return createRunConfig({ ...options, mixedPrecision, seed: this.seed, rank: readRank() });
   }
 
   async #withSteps(body: (steps: StepRunner) => Promise<unknown>): Promise<void> {
@@ -248,6 +251,10 @@ export class Trainer extends TrainerSteps {
       evaluate: this.#capture ?? !this.#overrides("calculateEvalBatchLoss", "updateLossTracker"),
     });
     this.#steps = steps;
+    using _ = this.precision.attach(this.model, this.device);
+    if (this.precision.mixedPrecision !== "no") {
+      this.logOnce("precision", `Mixed precision: ${this.precision.describe()}`);
+    }
     try {
       await body(steps);
     } finally {

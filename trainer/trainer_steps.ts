@@ -6,6 +6,7 @@ import type { BatchLoader } from "./batch_source.ts";
 import { createLoader } from "./create_loader.ts";
 import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
 import type { CreateScheduler, LossFunc, Scheduler, TrainerOptions } from "./options.ts";
+import { TrainerPrecision } from "./precision.ts";
 import { TrainerRunState } from "./run_state.ts";
 import type { IterableDataset } from "./stream_loader.ts";
 
@@ -19,6 +20,8 @@ export abstract class TrainerSteps extends TrainerRunState {
   readonly optimizer: optim.Optimizer | undefined;
   /** The seed, as given. */
   readonly seed: number | undefined;
+  /** Mixed precision and the loss scaler. */
+  readonly precision: TrainerPrecision;
   /** The scheduler of the run, when there is one. */
   scheduler: Scheduler | undefined;
   /** The loader being trained on. */
@@ -39,6 +42,7 @@ export abstract class TrainerSteps extends TrainerRunState {
     this.lossFunc = options.lossFunc;
     this.optimizer = options.optimizer;
     this.seed = options.seed;
+    this.precision = new TrainerPrecision(options.mixedPrecision);
   }
 
   /** Where the model is. */
@@ -60,7 +64,7 @@ export abstract class TrainerSteps extends TrainerRunState {
     return batchLoss(this.model, this.lossFunc, batch);
   }
 
-  /** Makes gradients. `loss` is the batch's loss times its weight in the window (1 without accumulation, alone). */
+  /** Makes gradients. `loss` is the batch's loss times its weight in the window (1 without accumulation, alone) and the loss scale, if any. */
   backwardStep(loss: Tensor): void {
     loss.backward();
   }
@@ -80,7 +84,7 @@ export abstract class TrainerSteps extends TrainerRunState {
 
   /** Moves the parameters. The gradients are the clipped means over the window and the ranks. */
   optimizerStep(): void {
-    this.optimizer!.step();
+    this.precision.step(this.optimizer!);
   }
 
   /** Clears the gradients. */

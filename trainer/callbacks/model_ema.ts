@@ -81,6 +81,7 @@ export function modelEma(options: ModelEmaOptions = {}): AveragingCallback {
       },
       onTrainStepEnd: (trainer, { isOptimizerStep }) => {
         if (!isOptimizerStep || trainer.numUpdates % every !== 0) return;
+        if (trainer.precision.wasStepSkipped()) return;
         averages!.update(1 - decayNow());
         updates++;
       },
