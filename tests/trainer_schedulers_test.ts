@@ -4,6 +4,7 @@ import { optim, zeros } from "@pta/core";
 import {
   cosineSchedule,
   CosineScheduler,
+  createRunConfig,
   type CreateScheduler,
   epochSchedule,
   inverseSqrtSchedule,
@@ -327,7 +328,11 @@ Deno.test("timm style: updates counted from 1, epochs with and without evaluatio
 Deno.test("schedules by epochs step at the end of each, and keep their place in a state", () => {
   const create = epochSchedule((o) => new optim.StepLR(o, 2, { gamma: 0.1 }));
   near(valuesOf(create, 10, 1, 2), [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01]);
-  const config = { numUpdateStepsPerEpoch: 3, maxNumTrainSteps: 9 } as never;
+  const config = createRunConfig({
+    trainPerDeviceBatchSize: 1,
+    numTrainBatchesPerEpoch: 3,
+    numEpochs: 3,
+  });
   const half = epochSchedule((o) => new optim.ExponentialLR(o, 0.5));
   type Saved = ReturnType<CreateScheduler> & {
     stateDict(): unknown;
@@ -344,6 +349,27 @@ Deno.test("schedules by epochs step at the end of each, and keep their place in 
   assertEquals(other.paramGroups[0].lr, 0.5);
   resumed.step();
   assertEquals(other.paramGroups[0].lr, 0.25);
+});
+
+Deno.test("lengths in epochs and schedules by epochs follow a changing accumulation", () => {
+  const config = createRunConfig({
+    trainPerDeviceBatchSize: 1,
+    numTrainBatchesPerEpoch: 4,
+    numEpochs: 4,
+    accumulationSchedule: { 1: 4, 3: 2 },
+  });
+  assertEquals(config.maxNumTrainSteps, 6);
+  const optimizer = sgd(), byEpochs = epochSchedule((o) => new optim.ExponentialLR(o, 0.5));
+  const scheduler = byEpochs(optimizer, config), rates: number[] = [];
+  for (let step = 0; step < 6; step++) {
+    rates.push(optimizer.paramGroups[0].lr);
+    scheduler.step();
+  }
+  assertEquals(rates, [1, 0.5, 0.25, 0.25, 0.125, 0.125]);
+  const other = sgd();
+  const cosine = cosineSchedule({ warmUp: { epochs: 2.5 } })(other, config) as CosineScheduler;
+  for (let step = 0; step < 3; step++) cosine.step();
+  assertEquals(other.paramGroups[0].lr, 1);
 });
 
 Deno.test("a picture of a schedule has one curve a group and changes nothing", () => {

@@ -139,6 +139,7 @@ export {
   createRunConfig,
   type RunConfigOptions,
   type TrainerRunConfig,
+  updatesIn,
 } from "./run_config.ts";
 export { CallbackError, CallbackRunner } from "./runner.ts";
 export { type BatchLimits, TrainerRunState } from "./run_state.ts";

@@ -71,6 +71,33 @@ export function accumulationAt(
   return steps;
 }
 
+/**
+ * Optimizer steps of the first epochs of a run; `undefined` when the loader's length is not known.
+ *
+ * @param config The run
+ * @param epochs How many, also a fraction
+ */
+export function updatesIn(
+  config: Pick<
+    TrainerRunConfig,
+    | "gradientAccumulationSteps"
+    | "accumulationSchedule"
+    | "numTrainBatchesPerEpoch"
+    | "numUpdateStepsPerEpoch"
+  >,
+  epochs: number,
+): number | undefined {
+  const { numTrainBatchesPerEpoch: batches, numUpdateStepsPerEpoch: updates } = config;
+  if (config.accumulationSchedule === undefined || batches === undefined) {
+    return updates && updates * epochs;
+  }
+  let sum = 0;
+  for (let e = 0; e < epochs; e++) {
+    sum += Math.min(1, epochs - e) * Math.ceil(batches / accumulationAt(config, e));
+  }
+  return sum;
+}
+
 /** Optimizer steps of the first epochs, and the other way round. */
 function countUpdates(batches: number, windowOf: (epoch: number) => number, lastChange: number) {
   const ofEpoch = (epoch: number) => Math.ceil(batches / windowOf(epoch));

@@ -1,7 +1,7 @@
 /** Schedulers that were made for other loops: by epochs, by epochs and updates, one cycle. */
 import { optim } from "@pta/core";
 import type { CreateScheduler, Scheduler } from "../options.ts";
-import type { TrainerRunConfig } from "../run_config.ts";
+import { type TrainerRunConfig, updatesIn } from "../run_config.ts";
 import { totalSteps } from "./span.ts";
 
 /** A scheduler in the style of timm: told of updates and of epochs, both counted from 0, those that are over. */
@@ -22,6 +22,8 @@ export interface TimmScheduler {
 export interface AdapterState {
   /** Optimizer steps taken. */
   readonly numUpdates: number;
+  /** Epochs that are over. */
+  readonly epoch: number;
   /** State of the scheduler inside. */
   readonly inner: unknown;
 }
@@ -32,33 +34,38 @@ interface Stateful {
   loadStateDict?(state: any): void;
 }
 
-/** Counts steps and passes the state through. */
+/** Counts steps and epochs, and passes the state through. */
 abstract class Adapter<S extends Stateful> implements Scheduler {
   readonly inner: S;
-  readonly stepsPerEpoch: number;
+  readonly #config: TrainerRunConfig;
   numUpdates = 0;
+  #epoch = 0;
 
-  constructor(inner: S, stepsPerEpoch: number) {
+  constructor(inner: S, config: TrainerRunConfig) {
+    if (config.numUpdateStepsPerEpoch === undefined) {
+      throw new RangeError("Cannot schedule by epochs: the loader has no known length");
+    }
     this.inner = inner;
-    this.stepsPerEpoch = stepsPerEpoch;
+    this.#config = config;
   }
 
   step(): void {
     this.numUpdates++;
-    this.advance(
-      this.numUpdates % this.stepsPerEpoch === 0 ? this.numUpdates / this.stepsPerEpoch : undefined,
-    );
+    const hasEnded = this.numUpdates >= updatesIn(this.#config, this.#epoch + 1)!;
+    if (hasEnded) this.#epoch++;
+    this.advance(hasEnded ? this.#epoch : undefined);
   }
 
   /** Tells the scheduler inside; `epoch` epochs are over when one has just ended. */
   protected abstract advance(epoch: number | undefined): void;
 
   stateDict(): AdapterState {
-    return { numUpdates: this.numUpdates, inner: this.inner.stateDict?.() };
+    return { numUpdates: this.numUpdates, epoch: this.#epoch, inner: this.inner.stateDict?.() };
   }
 
   loadStateDict(state: AdapterState): void {
     this.numUpdates = state.numUpdates;
+    this.#epoch = state.epoch;
     if (state.inner !== undefined) this.inner.loadStateDict?.(state.inner);
   }
 }
@@ -76,11 +83,6 @@ class EpochAdapter extends Adapter<Scheduler & Stateful> {
   }
 }
 
-function stepsPerEpoch(config: TrainerRunConfig): number {
-  if (config.numUpdateStepsPerEpoch !== undefined) return config.numUpdateStepsPerEpoch;
-  throw new RangeError("Cannot schedule by epochs: the loader has no known length");
-}
-
 /** Makes a scheduler of the run's configuration; what it returns is for the adapters. */
 export type CreateFor<S> = (optimizer: optim.Optimizer, config: TrainerRunConfig) => S;
 
@@ -91,7 +93,7 @@ export type CreateFor<S> = (optimizer: optim.Optimizer, config: TrainerRunConfig
  * @returns For `createScheduler`
  */
 export function timmSchedule(create: CreateFor<TimmScheduler>): CreateScheduler {
-  return (optimizer, config) => new TimmAdapter(create(optimizer, config), stepsPerEpoch(config));
+  return (optimizer, config) => new TimmAdapter(create(optimizer, config), config);
 }
 
 /**
@@ -101,7 +103,7 @@ export function timmSchedule(create: CreateFor<TimmScheduler>): CreateScheduler 
  * @returns For `createScheduler`
  */
 export function epochSchedule(create: CreateFor<Scheduler>): CreateScheduler {
-  return (optimizer, config) => new EpochAdapter(create(optimizer, config), stepsPerEpoch(config));
+  return (optimizer, config) => new EpochAdapter(create(optimizer, config), config);
 }
 
 /** Options of {@linkcode oneCycleSchedule}. */

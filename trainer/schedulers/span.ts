@@ -1,11 +1,18 @@
 /** Lengths of parts of a run, in whatever unit they are thought of. */
-import type { TrainerRunConfig } from "../run_config.ts";
+import { type TrainerRunConfig, updatesIn } from "../run_config.ts";
 
 /** A length: a number of optimizer steps, epochs, or a share of the whole run from 0 to 1. */
 export type Span = number | { readonly epochs: number } | { readonly ratio: number };
 
 /** What schedules need to know of a run. */
-export type RunLengths = Pick<TrainerRunConfig, "maxNumTrainSteps" | "numUpdateStepsPerEpoch">;
+export type RunLengths = Pick<
+  TrainerRunConfig,
+  | "maxNumTrainSteps"
+  | "numUpdateStepsPerEpoch"
+  | "numTrainBatchesPerEpoch"
+  | "gradientAccumulationSteps"
+  | "accumulationSchedule"
+>;
 
 /**
  * Optimizer steps of the whole run.
@@ -29,12 +36,13 @@ export function stepsOf(span: Span, lengths: RunLengths, what: string): number {
   if (typeof span === "number") steps = span;
   else if ("ratio" in span) steps = span.ratio * totalSteps(lengths, what);
   else {
-    if (lengths.numUpdateStepsPerEpoch === undefined) {
+    const updates = updatesIn(lengths, span.epochs);
+    if (updates === undefined) {
       throw new RangeError(
         `Cannot schedule ${what} in epochs: the loader has no known length, give steps`,
       );
     }
-    steps = span.epochs * lengths.numUpdateStepsPerEpoch;
+    steps = updates;
   }
   if (!(steps >= 0 && Number.isFinite(steps))) {
     throw new RangeError(`Cannot schedule ${what} of ${steps} steps: it must be at least 0`);
