@@ -5,7 +5,7 @@ export const ExitCode = {
   ok: 0,
   /** The command line, the settings or the environment are wrong; nothing was started. */
   usage: 2,
-  /** A rank had no heartbeat for longer than `--timeout`. */
+  /** A rank had no heartbeat for longer than `--heartbeat-timeout`. */
   silent: 124,
 } as const;
 

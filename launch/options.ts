@@ -35,8 +35,10 @@ export interface LaunchOptions {
   readonly secretFile?: string;
   /** How often the whole group is started again after a failure, 0 by default. */
   readonly maxRestarts?: number;
-  /** Seconds that a collective or a rank's heartbeat may stand still, 300 by default. */
+  /** Seconds that a collective or the start may stand still, 300 by default. */
   readonly timeout?: number;
+  /** Seconds that a rank may be silent, 20 by default: suspended, or blocked as a whole. */
+  readonly heartbeatTimeout?: number;
   /** Seconds to end after Ctrl-C or SIGTERM before SIGKILL, 30 by default. */
   readonly gracePeriod?: number;
   /** Folder for one log file per rank; made when missing. */

@@ -192,6 +192,9 @@ function sharedSettings(values: Settings, localWorldSize: number): Record<string
   const env: Record<string, string> = {};
   if (values.turbo) env[RankEnv.turbo] = "1";
   if (values.timeout !== undefined) env[RankEnv.timeout] = String(values.timeout);
+  if (values.heartbeatTimeout !== undefined) {
+    env[RankEnv.heartbeat] = String(values.heartbeatTimeout);
+  }
   if (values.mixedPrecision !== undefined) env[RankEnv.mixedPrecision] = values.mixedPrecision;
   const { numCpuThreadsPerProcess: threads } = values;
   if (threads !== undefined) env[RankEnv.threads] = String(threads);

@@ -6,8 +6,10 @@ import type { Resolved } from "./resolve.ts";
 import { type Settings, UsageError } from "./settings.ts";
 import { runRanks } from "./spawn.ts";
 
-/** Default of `--timeout`, in seconds. */
-const TIMEOUT = 300;
+/** Default of `--heartbeat-timeout`, in seconds. */
+const HEARTBEAT = 20;
+/** Other ranks notice a silent one too, and know more; the launcher waits a little longer than they do. */
+const LONGER = 1.5;
 /** Default of `--grace-period`, in seconds. */
 const GRACE = 30;
 
@@ -46,8 +48,7 @@ export async function runProgram(
 }
 
 function runOptions({ values }: Resolved, plan: LaunchPlan, restart: number) {
-  const { prefix, quiet, tee = quiet ? "0" : "all", timeout = TIMEOUT, gracePeriod = GRACE } =
-    values;
+  const { prefix, quiet, tee = quiet ? "0" : "all", gracePeriod = GRACE } = values;
   const shown = new Set(tee.split(",").map(Number));
   const template = prefix ?? (plan.worldSize === 1 ? "none" : "[rank {rank}] ");
   return {
@@ -55,7 +56,7 @@ function runOptions({ values }: Resolved, plan: LaunchPlan, restart: number) {
     print: (rank: number) => tee === "all" || (tee !== "none" && shown.has(rank)),
     logDir: values.logDir,
     append: restart > 0,
-    timeout,
+    silence: (values.heartbeatTimeout ?? HEARTBEAT) * LONGER,
     gracePeriod,
   };
 }

@@ -23,6 +23,7 @@ const DEFAULTS: Readonly<Record<SettingName, (values: Settings) => string>> = {
   secretFile: () => "none",
   maxRestarts: () => "0",
   timeout: () => "300",
+  heartbeatTimeout: () => "20",
   gracePeriod: () => "30",
   logDir: () => "none",
   tee: ({ quiet }) => quiet ? "0" : "all",

@@ -129,8 +129,14 @@ export const SETTINGS = {
   timeout: {
     kind: "seconds",
     value: "S",
-    help: "longest standstill of a collective or of a rank's heartbeat (default 300)",
+    help: "longest standstill of a collective or of the start (default 300)",
     env: ["PTA_COMM_TIMEOUT"],
+  },
+  heartbeatTimeout: {
+    kind: "seconds",
+    value: "S",
+    help: "longest silence of a rank, which tells every second that it lives (default 20)",
+    env: ["PTA_HEARTBEAT_TIMEOUT"],
   },
   gracePeriod: {
     kind: "seconds",

@@ -42,7 +42,7 @@ export interface RunOptions {
   /** Whether log files keep what they hold. */
   readonly append: boolean;
   /** Longest silence of a rank, in seconds. */
-  readonly timeout: number;
+  readonly silence: number;
   /** From a forwarded signal to SIGKILL, in seconds: ranks may save their state. */
   readonly gracePeriod: number;
 }
@@ -141,7 +141,7 @@ class Group {
   }
 
   async wait(): Promise<GroupEnd> {
-    const every = Math.min(1000, this.#options.timeout * 250);
+    const every = Math.min(1000, this.#options.silence * 250);
     this.#heartbeats = setInterval(() => this.#listen(), every);
     await Promise.all(this.#watching);
     clearInterval(this.#heartbeats);
@@ -220,7 +220,7 @@ class Group {
       const status = readStatus(this.#folder, rank);
       if (status === undefined || ["failed", "closed"].includes(status.state)) continue;
       const silent = (Date.now() - status.time) / 1000;
-      if (silent <= this.#options.timeout) continue;
+      if (silent <= this.#options.silence) continue;
       this.#look(rank);
       entry.silent = silent;
       tryKill(entry.child, "SIGKILL");

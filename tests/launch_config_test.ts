@@ -41,6 +41,7 @@ const EVERYTHING: Required<Settings> = {
   secretFile: "secret: with #signs",
   maxRestarts: 3,
   timeout: 12.5,
+  heartbeatTimeout: 3.5,
   gracePeriod: 7,
   logDir: "logs/it's here",
   tee: "0,2",
