@@ -251,7 +251,13 @@ Deno.test("findBatchSize: the largest that fits, to the sample, with the allocat
     "not even 2 samples fit",
   );
   await assertRejects(
-    () => findBatchSize({ ...options, trainDataset: smallDataset(8), lossFunc: undefined }),
+    () =>
+      findBatchSize({
+        ...options,
+        model: new Small(8),
+        trainDataset: smallDataset(8),
+        lossFunc: undefined,
+      }),
     ReferenceError,
   );
 });
