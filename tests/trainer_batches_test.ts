@@ -1,6 +1,6 @@
 /** Batches of any structure, losses of the model's own, what a loss is a mean over, limits, events of one's own. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { keep, nn, optim, Tensor, tensor } from "@pta/core";
+import { keep, nn, optim, type Tensor, tensor } from "@pta/core";
 import {
   type Batch,
   callback,

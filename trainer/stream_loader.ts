@@ -38,6 +38,16 @@ export interface StreamLoaderOptions {
   readonly worldSize?: number;
 }
 
+/** Where a pass stands. */
+interface StreamState {
+  /** Batches of the epoch that were used. */
+  readonly batches: number;
+  /** Whether no sample is left. */
+  readonly isOver: boolean;
+  /** Of the dataset, when samples are left. */
+  readonly dataset: unknown;
+}
+
 /** Whether a dataset has no numbered samples but an iterator. */
 export function isIterableDataset(dataset: unknown): dataset is IterableDataset {
   const d = dataset as Partial<IterableDataset> & { get?: unknown } | undefined;
@@ -53,9 +63,9 @@ export class StreamLoader implements BatchLoader {
   readonly stateDict?: (batches: number) => unknown;
   readonly #options: Required<Omit<StreamLoaderOptions, "collate">>;
   readonly #collate: Collate;
-  readonly #states: Map<number, unknown> = new Map();
+  readonly #states: Map<number, StreamState> = new Map();
   #start = 0;
-  #isPlaced = false;
+  #placed: StreamState | undefined;
   #first: unknown;
 
   /**
@@ -86,7 +96,7 @@ export class StreamLoader implements BatchLoader {
 
   /** Tells the dataset which epoch comes. */
   setEpoch(epoch: number): void {
-    if (!this.#isPlaced) this.dataset.setEpoch?.(epoch);
+    if (this.#placed === undefined) this.dataset.setEpoch?.(epoch);
   }
 
   /** The next pass leaves out the samples of so many batches; they are read, but not joined. */
@@ -99,15 +109,14 @@ export class StreamLoader implements BatchLoader {
     if (!this.#states.has(batches)) {
       throw new RangeError(`Cannot tell where the data stood after ${batches} batches`);
     }
-    return { batches, dataset: this.#states.get(batches) };
+    return this.#states.get(batches);
   }
 
   /** The next pass begins where the state was taken. */
-  loadStateDict(state: { readonly batches: number; readonly dataset: unknown } | undefined): void {
+  loadStateDict(state: StreamState | undefined): void {
     if (state === undefined) return;
-    this.dataset.loadStateDict!(state.dataset);
-    this.#isPlaced = true;
-    this.#start = state.batches;
+    if (!state.isOver) this.dataset.loadStateDict!(state.dataset);
+    this.#placed = state;
   }
 
   /** The batch of one sample, for a rank that has none; read once. */
@@ -129,17 +138,21 @@ export class StreamLoader implements BatchLoader {
 
   /** The batches of the next epoch. */
   [Symbol.asyncIterator](): AsyncGenerator<Batch, void, void> {
-    const start = this.#start, isPlaced = this.#isPlaced;
+    const start = this.#start, placed = this.#placed;
     this.#start = 0;
-    this.#isPlaced = false;
-    return this.#pass(start, isPlaced);
+    this.#placed = undefined;
+    return this.#pass(start, placed);
   }
 
-  async *#pass(start: number, isPlaced: boolean): AsyncGenerator<Batch, void, void> {
+  async *#pass(
+    start: number,
+    placed: StreamState | undefined,
+  ): AsyncGenerator<Batch, void, void> {
+    if (placed?.isOver) return;
     const { batchSize, dropLast, rank, worldSize } = this.#options;
     const ranks = this.dataset.isSharded ? 1 : worldSize, own = this.dataset.isSharded ? 0 : rank;
     const iterator = this.#iterate();
-    let toSkip = isPlaced ? 0 : start * batchSize * ranks, batches = start;
+    let toSkip = start * batchSize * ranks, batches = placed?.batches ?? start;
     this.#states.clear();
     try {
       for (let isEnd = false; !isEnd;) {
@@ -157,7 +170,7 @@ export class StreamLoader implements BatchLoader {
         }
         if (mine.length === 0 || (dropLast && n < batchSize * ranks)) return;
         batches++;
-        if (this.stateDict !== undefined) this.#remember(batches);
+        if (this.stateDict !== undefined) this.#remember(batches, isEnd);
         yield this.#collate(mine);
       }
     } finally {
@@ -165,8 +178,13 @@ export class StreamLoader implements BatchLoader {
     }
   }
 
-  #remember(batches: number): void {
-    this.#states.set(batches, this.dataset.stateDict!());
+  #remember(batches: number, isOver: boolean): void {
+    // A dataset that has come to its end may stand at its beginning again.
+    this.#states.set(batches, {
+      batches,
+      isOver,
+      dataset: isOver ? null : this.dataset.stateDict!(),
+    });
     // The trainer reads one batch ahead at most.
     this.#states.delete(batches - 3);
   }
