@@ -8,6 +8,7 @@ import {
 } from "@pta/core";
 import { RankEnv } from "@pta/core/dist/rank";
 import type { Checkpointer, RunPosition, SavedRun } from "../resume.ts";
+import { accumulationAt } from "../run_config.ts";
 import type { Trainer } from "../trainer.ts";
 import { TrainingStateError } from "./error.ts";
 import { defaultFolder, findState, type ResumeFrom } from "./resume_from.ts";
@@ -127,7 +128,8 @@ const total = (values: readonly number[]): number => values.reduce((a, b) => a +
  * most the samples of one optimizer step are seen twice.
  */
 function convertPosition(position: RunPosition, by: SavedBy, { runConfig }: Trainer): RunPosition {
-  const { gradientAccumulationSteps: window, numTrainBatchesPerEpoch: length } = runConfig;
+  const { numTrainBatchesPerEpoch: length } = runConfig;
+  const window = accumulationAt(runConfig, position.epoch);
   const before = by.trainPerDeviceBatchSize * by.worldSize;
   const now = runConfig.trainPerDeviceBatchSize! * runConfig.worldSize;
   if (before === now && by.gradientAccumulationSteps === window) return position;

@@ -106,6 +106,10 @@ export async function removeDirectory(path: string): Promise<void> {
   }
 }
 
+/** Whether an error says that there is no such directory. */
+export const isAbsent = (error: unknown): boolean =>
+  error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+
 /** Removes what processes that died have left half written. */
 export async function removeUnfinished(parent: string): Promise<void> {
   const names: string[] = [];
@@ -114,7 +118,7 @@ export async function removeUnfinished(parent: string): Promise<void> {
       if (entry.isDirectory && entry.name.startsWith(unfinishedPrefix)) names.push(entry.name);
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
+    if (isAbsent(error)) return;
     throw error;
   }
   for (const name of names) await Deno.remove(`${parent}/${name}`, { recursive: true });

@@ -1,5 +1,5 @@
 /** A folder of training states: their names, the latest, and which of them may go. */
-import { removeDirectory } from "./files.ts";
+import { isAbsent, removeDirectory } from "./files.ts";
 import { checkSizes, type Manifest, readManifest } from "./manifest.ts";
 
 /** One state of a folder. */
@@ -26,7 +26,7 @@ export async function listStates(folder: string): Promise<SavedState[]> {
       if (match !== null) states.push({ path: `${folder}/${name}`, number: Number(match[1]) });
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (isAbsent(error)) return [];
     throw error;
   }
   return states.sort((a, b) => a.number - b.number);

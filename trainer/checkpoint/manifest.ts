@@ -1,7 +1,7 @@
 /** The manifest of a training state: what it is, and the size and hash of each file. */
 import { decodeNumber, encodeNumber, type StoredNumber } from "../history/state.ts";
 import { TrainingStateError } from "./error.ts";
-import { type FileFacts, sha256 } from "./files.ts";
+import { type FileFacts, isAbsent, sha256 } from "./files.ts";
 
 /** Name of the manifest, which is written last. */
 export const manifestName = "manifest.json";
@@ -65,9 +65,7 @@ export async function readManifest(directory: string): Promise<Manifest> {
   try {
     text = await Deno.readTextFile(`${directory}/${manifestName}`);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) {
-      throw error;
-    }
+    if (!isAbsent(error)) throw error;
     throw await withoutManifest(directory);
   }
   return parseManifest(directory, text);
@@ -140,7 +138,7 @@ export async function readVerified(directory: string): Promise<StateFiles> {
   const read: Record<string, Uint8Array> = {};
   for (const [name, facts] of Object.entries(manifest.files)) {
     const bytes = await Deno.readFile(`${directory}/${name}`).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!isAbsent(error)) throw error;
       throw new TrainingStateError(directory, "damaged", `${name} is missing`);
     });
     if (bytes.length !== facts.bytes) throw wrongSize(directory, name, bytes.length, facts.bytes);

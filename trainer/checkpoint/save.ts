@@ -1,5 +1,6 @@
 /** Saves a trainer's state. */
 import type { StateDict } from "@pta/core";
+import { accumulationAt } from "../run_config.ts";
 import type { Trainer } from "../trainer.ts";
 import { together } from "./exchange.ts";
 import { nextStatePath } from "./folder.ts";
@@ -53,16 +54,15 @@ export async function saveTrainingState(
       ),
     trainer.comm,
   );
-  const { worldSize, trainPerDeviceBatchSize, gradientAccumulationSteps, numTrainBatchesPerEpoch } =
-    trainer.runConfig;
+  const { position, runConfig } = trainer;
+  const { worldSize, trainPerDeviceBatchSize, numTrainBatchesPerEpoch } = runConfig;
   const savedBy: SavedBy = {
     optimizer: trainer.optimizer!.name,
     trainPerDeviceBatchSize: trainPerDeviceBatchSize!,
-    gradientAccumulationSteps,
+    gradientAccumulationSteps: accumulationAt(runConfig, position.epoch),
     numTrainBatchesPerEpoch,
     worldSize,
   };
-  const { position } = trainer;
   return await writeState(
     () => nextStatePath(options.directory, position.numUpdates),
     {

@@ -1,0 +1,380 @@
+/** Runs that go on from training states on disk. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { keep, nn, optim, type Tensor, tensor } from "@pta/core";
+import {
+  type Callback,
+  callback,
+  CallbackError,
+  earlyStopping,
+  type InMemoryRunHistory,
+  listStates,
+  saveState,
+  type SaveStateOptions,
+  saveTrainingState,
+  TrainingStateError,
+  type TrainOptions,
+} from "@pta/trainer";
+import { QuietTrainer, smallDataset, smallModel, weightsOf } from "./trainer_support.ts";
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "checkpoint_resume_" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+interface Options {
+  readonly save?: SaveStateOptions;
+  readonly callbacks?: readonly Callback[];
+  readonly train?: Partial<TrainOptions>;
+  readonly model?: nn.Module;
+  readonly optimizer?: (model: nn.Module) => optim.Optimizer;
+  readonly history?: InMemoryRunHistory;
+}
+
+/** A trainer with dropout and Adam, not trained yet. */
+function make(folder: string, options: Options = {}): QuietTrainer {
+  const model = options.model ??
+    new nn.Sequential(smallModel(3), new nn.Dropout(0.2));
+  return new QuietTrainer({
+    model,
+    lossFunc: new nn.CrossEntropyLoss(),
+    optimizer: options.optimizer?.(model) ?? new optim.Adam(model.parameters(), { lr: 0.05 }),
+    seed: 5,
+    runHistory: options.history,
+    callbacks: [
+      saveState({ directory: folder, everySteps: 2, everyEpochs: 1, ...options.save }),
+      ...options.callbacks ?? [],
+    ],
+  });
+}
+
+const train = async (trainer: QuietTrainer, options: Partial<TrainOptions> = {}) => {
+  await trainer.train({
+    trainDataset: smallDataset(22),
+    evalDataset: smallDataset(7),
+    numEpochs: 3,
+    perDeviceBatchSize: 4,
+    createScheduler: (optimizer) => new optim.OneCycleLR(optimizer, 0.1, { totalSteps: 40 }),
+    resumeFrom: "latest",
+    ...options,
+  });
+  return trainer;
+};
+
+/** Fails after some micro-batches, as a crash would. */
+const crashAfter = (steps: number): Callback =>
+  callback({
+    name: "crash",
+    onTrainStepEnd: () => {
+      if (--steps === 0) throw new Error("crash");
+    },
+  });
+
+/** An object with a state of its own: a sum of tensors, a map, a number that JSON lacks. */
+class Custom {
+  sum: Tensor = tensor([0, 0]);
+  seen: Map<number, string> = new Map();
+  least = Infinity;
+
+  stateDict() {
+    return { sum: this.sum, seen: this.seen, least: this.least };
+  }
+
+  loadStateDict(state: { sum: Tensor; seen: Map<number, string>; least: number }) {
+    Object.assign(this, state);
+  }
+}
+
+Deno.test("a run that crashed goes on from disk as if it had not, with callbacks and objects", () =>
+  inFolder(async (folder) => {
+    const observed = (trainer: QuietTrainer, custom: Custom) => {
+      trainer.registerState("custom", custom);
+      return trainer;
+    };
+    const collect = (custom: Custom) =>
+      callback({
+        name: "collect",
+        onTrainStepEnd: (t, { step }) => {
+          custom.sum = keep(
+            tensor([custom.sum.data()[0] as number + step, t.numUpdates]).realize(),
+          );
+          custom.seen.set(t.numUpdates, `${t.position.epoch}/${step}`);
+          custom.least = Math.min(custom.least, step);
+        },
+      });
+    const start = (crash?: number) => {
+      const custom = new Custom();
+      const callbacks = [collect(custom), ...crash === undefined ? [] : [crashAfter(crash)]];
+      return [observed(make(`${folder}/${crash ?? 0}`, { callbacks }), custom), custom] as const;
+    };
+    const [whole, wholeCustom] = start();
+    await train(whole);
+    for (const crash of [1, 3, 6, 8, 12, 17]) {
+      await assertRejects(() => train(start(crash)[0]), CallbackError);
+      const custom = new Custom();
+      const again = observed(
+        make(`${folder}/${crash}`, { callbacks: [collect(custom)] }),
+        custom,
+      );
+      await train(again);
+      assertEquals(again.isResumed, crash >= 2);
+      assertEquals(weightsOf(again.model), weightsOf(whole.model), `after ${crash}`);
+      assertEquals(again.runHistory.all(), whole.runHistory.all());
+      assertEquals(custom.sum.data(), wholeCustom.sum.data());
+      assertEquals([custom.seen, custom.least], [wholeCustom.seen, wholeCustom.least]);
+    }
+  }));
+
+Deno.test("a finished run goes on with more epochs; several saves load one after the other", () =>
+  inFolder(async (folder) => {
+    const whole = await train(make(`${folder}/whole`), { numEpochs: 4 });
+    for (const numEpochs of [1, 2, 4]) {
+      const { lines, runHistory, model } = await train(make(folder), { numEpochs });
+      if (numEpochs > 1) {
+        const epochs = numEpochs / 2;
+        const [from] = lines;
+        assertEquals(
+          /^Going on from ".*": (\d) epochs and 0 batches are over$/.exec(from)?.[1],
+          `${epochs}`,
+        );
+      }
+      assertEquals(runHistory.values("train_loss_epoch").length, numEpochs);
+      if (numEpochs === 4) assertEquals(weightsOf(model), weightsOf(whole.model));
+    }
+    const { lines, numUpdates } = await train(make(folder), { numEpochs: 4 });
+    assertEquals(/: 4 epochs and 0 batches are over$/.test(lines[0]), true);
+    assertEquals(numUpdates, 24);
+  }));
+
+Deno.test("early stopping counts on where the saved run was", () =>
+  inFolder(async (folder) => {
+    const patient = () => earlyStopping({ patience: 2, threshold: 1e9 });
+    await train(make(folder, { callbacks: [patient()] }), { numEpochs: 2 });
+    const again = await train(make(folder, { callbacks: [patient()] }), { numEpochs: 9 });
+    assertEquals(again.runHistory.values("eval_loss_epoch").length, 3);
+    assert(again.stopReason?.startsWith("Stopped: eval_loss_epoch has not improved"));
+  }));
+
+Deno.test("saves by step, epoch and minutes; the latest, the best and no more stay", () =>
+  inFolder(async (folder) => {
+    const names = async (path: string) =>
+      (await listStates(path)).map((s) => s.path.slice(path.length + 1));
+    const run = async (save: SaveStateOptions) => {
+      const path = `${folder}/${crypto.randomUUID()}`;
+      await train(make(path, { save: { directory: path, keepLast: Infinity, ...save } }));
+      return await names(path);
+    };
+    const only = { everySteps: undefined, everyEpochs: undefined };
+    // Six batches an epoch, three epochs.
+    assertEquals(await run(only), [6, 12, 18].map((n, i) => `state_00000${i + 1}_step_${n}`));
+    assertEquals(await run({ ...only, everySteps: 7 }), [
+      "state_000001_step_7",
+      "state_000002_step_14",
+      "state_000003_step_18",
+    ]);
+    assertEquals(await run({ ...only, everySteps: 7, atEnd: false }), [
+      "state_000001_step_7",
+      "state_000002_step_14",
+    ]);
+    assertEquals(await run({ ...only, everyEpochs: 2 }), [
+      "state_000001_step_12",
+      "state_000002_step_18",
+    ]);
+    let minutes = 0;
+    const now = () => 60_000 * minutes++;
+    assertEquals((await run({ ...only, everyMinutes: 4, atEnd: false, now })).length, 5);
+    // Two of 18 steps, and the best epoch.
+    const kept = await run({ everySteps: 1, keepLast: 2, direction: "higher" });
+    assertEquals(kept.slice(-2), ["state_000020_step_18", "state_000021_step_18"]);
+    assertEquals(kept.length <= 3, true);
+  }));
+
+Deno.test("the best state by the watched metric is never removed", () =>
+  inFolder(async (folder) => {
+    const values = [3, 1, NaN, 2, 5, 4];
+    const record = callback({
+      name: "record",
+      onTrainingRunEpochEnd: ({ runHistory: h, position }) =>
+        h.record("score", values[position.epoch], { direction: "lower" }),
+    });
+    const options = {
+      save: { everySteps: undefined, keepLast: 1, watchMetric: "score" },
+      callbacks: [record],
+    };
+    // In two runs, so that the second one must know what the first one has saved.
+    for (const numEpochs of [3, 6]) await train(make(folder, options), { numEpochs });
+    assertEquals((await listStates(folder)).map((s) => s.number), [2, 6]);
+  }));
+
+Deno.test("SIGTERM saves at the next step and stops; the run goes on from there", {
+  ignore: Deno.build.os === "windows",
+}, () =>
+  inFolder(async (folder) => {
+    const kill = callback({
+      name: "kill",
+      onTrainStepStart: async (trainer) => {
+        if (trainer.numUpdates !== 7) return;
+        const arrived = Promise.withResolvers<void>();
+        const heard = () => arrived.resolve();
+        Deno.addSignalListener("SIGTERM", heard);
+        Deno.kill(Deno.pid, "SIGTERM");
+        // A signal alone does not keep a test alive.
+        const timer = setInterval(() => {}, 1000);
+        await arrived.promise;
+        clearInterval(timer);
+        Deno.removeSignalListener("SIGTERM", heard);
+      },
+    });
+    const save = { everySteps: undefined, everyEpochs: 5 };
+    const stopped = await train(make(folder, { save, callbacks: [kill] }));
+    const path = `${folder}/state_000001_step_8`;
+    assertEquals(
+      stopped.stopReason,
+      `Stopped by SIGTERM after 8 steps; the training state is in "${path}"`,
+    );
+    const again = await train(make(folder, { save }));
+    assertEquals(again.lines[0], `Going on from "${path}": 1 epochs and 2 batches are over`);
+    const whole = await train(make(`${folder}/whole`, { save }));
+    assertEquals(weightsOf(again.model), weightsOf(whole.model));
+  }));
+
+Deno.test("a launcher that has restarted the ranks asks for the latest state", () =>
+  inFolder(async (folder) => {
+    await train(make(folder), { numEpochs: 1 });
+    Deno.env.set("PTA_RESUME", "latest");
+    try {
+      const again = await train(make(folder), { resumeFrom: undefined });
+      assertEquals(again.isResumed, true);
+      const other = make(`${folder}/none`, { save: { directory: `${folder}/none` } });
+      assertEquals((await train(other, { resumeFrom: undefined })).isResumed, false);
+    } finally {
+      Deno.env.delete("PTA_RESUME");
+    }
+  }));
+
+Deno.test("a disk that fails ends the run with an error and keeps the earlier states", () =>
+  inFolder(async (folder) => {
+    const { rename } = Deno;
+    let renames = 0;
+    Deno.rename = (from, to) => {
+      if (`${to}`.includes("state_") && ++renames === 3) {
+        return Promise.reject(new Error("No space left on device (os error 28)"));
+      }
+      return rename(from, to);
+    };
+    let error: CallbackError;
+    try {
+      error = await assertRejects(() => train(make(folder)), CallbackError);
+    } finally {
+      Deno.rename = rename;
+    }
+    assertEquals(
+      error.message,
+      `Callback "saveState" failed in onSafePoint: Error: Cannot save the training state "${folder}/state_000003_step_6": No space left on device (os error 28)`,
+    );
+    assertEquals([...Deno.readDirSync(folder)].map((e) => e.name).sort(), [
+      "state_000001_step_2",
+      "state_000002_step_4",
+    ]);
+    const again = await train(make(folder));
+    const whole = await train(make(`${folder}/whole`));
+    assertEquals(weightsOf(again.model), weightsOf(whole.model));
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const onFile = await assertRejects(() => train(make(`${folder}/file`)), CallbackError);
+    assert(onFile.message.includes(`${folder}/file`), onFile.message);
+  }));
+
+const unfit: [string, Options, string][] = [
+  [
+    "another model",
+    { model: new nn.Linear(4, 3) },
+    "model.safetensors does not fit. Cannot load the state into Linear: missing keys: weight, bias; unexpected keys: 0.0.bias, 0.0.weight, 0.2.bias, 0.2.weight",
+  ],
+  [
+    "another size",
+    {
+      model: new nn.Sequential(
+        new nn.Sequential(new nn.Linear(4, 9), new nn.Tanh(), new nn.Linear(9, 3)),
+      ),
+    },
+    "model.safetensors does not fit. Cannot load the state into Sequential: mismatched shapes: 0.0.weight is [8, 4] in the state and [9, 4] here, 0.0.bias is [8] in the state and [9] here, 0.2.weight is [3, 8] in the state and [3, 9] here",
+  ],
+  [
+    "another optimizer",
+    { optimizer: (m) => new optim.SGD(m.parameters(), { lr: 0.1, momentum: 0.9 }) },
+    "optimizer.safetensors is of Adam, and this run has SGD",
+  ],
+  [
+    "other parameter groups",
+    {
+      optimizer: (m) =>
+        new optim.Adam([{ params: m.parameters().slice(0, 2) }, {
+          params: m.parameters().slice(2),
+        }]),
+    },
+    "optimizer.safetensors does not fit. Cannot load the state: it has 1 parameter groups, and Adam has 2",
+  ],
+];
+
+for (const [name, options, reason] of unfit) {
+  Deno.test(`a state that does not fit says why: ${name}`, () =>
+    inFolder(async (folder) => {
+      await train(make(folder), { numEpochs: 1 });
+      const path = `${folder}/state_000004_step_6`;
+      const again = make(folder, options), before = weightsOf(again.model);
+      // Falling back does not help: the one before is of the same run.
+      for (const resumeFrom of ["latest", { fallback: "previous" }] as const) {
+        const error = await assertRejects(
+          () => train(again, { resumeFrom, createScheduler: undefined }),
+          TrainingStateError,
+        );
+        assertEquals(error.message, `Cannot load the training state "${path}": ${reason}`);
+        assertEquals(error.fault, "unfit");
+      }
+      if (options.model !== undefined) assertEquals(weightsOf(again.model), before);
+    }));
+}
+
+Deno.test("what cannot be saved names callback and path, and states are saved at safe points only", () =>
+  inFolder(async (folder) => {
+    const odd = callback({
+      name: "odd",
+      stateDict: () => ({ list: [1, { f: () => 1 }] }),
+      loadStateDict: () => {},
+    });
+    const error = await assertRejects(() => train(make(folder, { callbacks: [odd] })), Error);
+    assert(
+      error.message.startsWith(
+        'Callback "saveState" failed in onSafePoint: TypeError: Cannot save callbacks.odd.list.1.f: it is function',
+      ),
+      error.message,
+    );
+    const early = callback({
+      name: "early",
+      onTrainStepEnd: async (t) => void await saveTrainingState(t, { directory: folder }),
+    });
+    assertEquals(
+      (await assertRejects(() => train(make(folder, { callbacks: [early] })), Error)).message,
+      'Callback "early" failed in onTrainStepEnd: Error: Cannot save the training state here: save it in the event onSafePoint',
+    );
+    assertEquals(await listStates(folder), []);
+    const trainer = await train(make(folder), { numEpochs: 1 });
+    const path = await saveTrainingState(trainer, { directory: `${folder}/other` });
+    assertEquals(path, `${folder}/other/state_000001_step_6`);
+    assertEquals((await train(make(folder), { resumeFrom: path, numEpochs: 1 })).numUpdates, 6);
+  }));
+
+Deno.test("options of saveState are checked", () => {
+  const cases: [SaveStateOptions, string][] = [
+    [{ everySteps: 0 }, "Cannot use everySteps 0: it must be a whole number of at least 1"],
+    [{ everyEpochs: 1.5 }, "Cannot use everyEpochs 1.5: it must be a whole number of at least 1"],
+    [{ everyMinutes: 0 }, "Cannot use everyMinutes 0: it must be above 0"],
+    [{ keepLast: 0 }, "Cannot use keepLast 0: it must be a whole number of at least 1"],
+  ];
+  for (const [options, message] of cases) {
+    assertEquals(assertThrows(() => saveState(options), RangeError).message, message);
+  }
+});
