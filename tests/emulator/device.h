@@ -38,6 +38,7 @@ struct Fiber {
 };
 
 static Index thread, block, blockSize, gridSize;
+static char *dynamicShared;
 static Fiber fibers[maxThreads];
 static uint64_t slots[maxThreads][2];
 static unsigned current;
@@ -98,9 +99,13 @@ static void prepare(unsigned t) {
 #endif
 }
 
+inline void place(unsigned t) {
+  thread = {t % blockSize.x, t / blockSize.x % blockSize.y, t / (blockSize.x * blockSize.y)};
+}
+
 inline void resume(unsigned t) {
   current = t;
-  thread.x = t;
+  place(t);
 #if defined(__x86_64__)
   pta_emulator_switch(&schedulerStack, fibers[t].stackPointer);
 #else
@@ -127,10 +132,10 @@ inline bool runWarp(unsigned begin, unsigned end, bool forward) {
 }
 
 inline void runBlock(bool synchronizes) {
-  const unsigned n = blockSize.x, warps = (n + warpSize - 1) / warpSize;
+  const unsigned n = blockSize.x * blockSize.y * blockSize.z, warps = (n + warpSize - 1) / warpSize;
   if (!synchronizes) {
     for (unsigned t = 0; t < n; ++t) {
-      thread.x = t;
+      place(t);
       body(bodyArguments);
     }
     return;
@@ -165,20 +170,29 @@ template <class... A, void (*F)(A...)> struct Kernel<F> {
   static void once(void *words) {
     callWith(F, (const uint64_t *)words, std::index_sequence_for<A...>{});
   }
-  static int run(const uint64_t *words, unsigned x, unsigned y, unsigned threads, bool synchronizes) {
+  static constexpr unsigned parameters = sizeof...(A);
+  // Shape: blocks and threads in three dimensions each.
+  static int launch(const uint64_t *words, const unsigned *shape, char *shared, bool synchronizes) {
     body = &once;
     bodyArguments = (void *)words;
-    blockSize = {threads, 1, 1};
-    gridSize = {x, y, 1};
+    gridSize = {shape[0], shape[1], shape[2]};
+    blockSize = {shape[3], shape[4], shape[5]};
+    dynamicShared = shared;
     failure = 0;
     thread = {0, 0, 0};
-    for (unsigned j = 0; j < y; ++j) {
-      for (unsigned i = 0; i < x && failure == 0; ++i) {
-        block = {i, j, 0};
-        runBlock(synchronizes);
+    for (unsigned k = 0; k < gridSize.z; ++k) {
+      for (unsigned j = 0; j < gridSize.y; ++j) {
+        for (unsigned i = 0; i < gridSize.x && failure == 0; ++i) {
+          block = {i, j, k};
+          runBlock(synchronizes);
+        }
       }
     }
     return failure;
+  }
+  static int run(const uint64_t *words, unsigned x, unsigned y, unsigned threads, bool synchronizes) {
+    const unsigned shape[] = {x, y, 1, threads, 1, 1};
+    return launch(words, shape, nullptr, synchronizes);
   }
 };
 
@@ -199,6 +213,12 @@ template <class T> inline T exchange(T value, unsigned source) {
     return emulator::Kernel<&name>::run(words, x, y, threads, synchronizes);                           \
   }
 
+#define LAUNCHABLE(name, synchronizes)                                                                 \
+  extern "C" const unsigned parameters_##name = emulator::Kernel<&name>::parameters;                   \
+  extern "C" int launch_##name(const uint64_t *words, const unsigned *shape, char *shared) {           \
+    return emulator::Kernel<&name>::launch(words, shape, shared, synchronizes);                        \
+  }
+
 #define threadIdx (emulator::thread)
 #define blockIdx (emulator::block)
 #define blockDim (emulator::blockSize)
@@ -215,6 +235,32 @@ static inline void __syncwarp() {
 template <class T> static inline T __shfl_xor_sync(unsigned, T x, int mask) {
   return emulator::exchange(x, (emulator::current & 31u) ^ (unsigned)mask);
 }
+
+template <class T> static inline T __shfl_sync(unsigned, T x, int lane, int width = 32) {
+  const unsigned own = emulator::current & 31u;
+  return emulator::exchange(x, (own & ~(unsigned)(width - 1)) | ((unsigned)lane & (unsigned)(width - 1)));
+}
+template <class T> static inline T __shfl_down_sync(unsigned, T x, unsigned by, int width = 32) {
+  const unsigned own = emulator::current & 31u, from = own + by;
+  return emulator::exchange(x, (from ^ own) & ~(unsigned)(width - 1) ? own : from);
+}
+template <class T> static inline T __shfl_up_sync(unsigned, T x, unsigned by, int width = 32) {
+  const unsigned own = emulator::current & 31u, from = own - by;
+  return emulator::exchange(x, own < by || ((from ^ own) & ~(unsigned)(width - 1)) ? own : from);
+}
+static inline unsigned __ballot_sync(unsigned, int p) {
+  unsigned bits = 0;
+  for (unsigned lane = 0; lane < 32; ++lane) bits |= (unsigned)(emulator::exchange(p != 0, lane)) << lane;
+  return bits;
+}
+static inline int __any_sync(unsigned mask, int p) { return __ballot_sync(mask, p) != 0; }
+static inline int __all_sync(unsigned mask, int p) { return __ballot_sync(mask, p) == 0xffffffffu; }
+static inline int __popc(unsigned x) { return __builtin_popcount(x); }
+static inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz((unsigned)x); }
+static inline int __ffs(int x) { return __builtin_ffs(x); }
+template <class T> static inline T __ldg(const T *p) { return *p; }
+static inline void __threadfence() {}
+static inline void __threadfence_block() {}
 
 static inline void emulatedAlign(const void *p, size_t bytes) {
   if ((uintptr_t)p % bytes != 0 && emulator::failure == 0) emulator::failure = 3;
@@ -247,5 +293,20 @@ template <class T> static inline T atomicAdd(T *p, T x) {
 template <class T> static inline T atomicCAS(T *p, T expected, T x) {
   const T old = *p;
   if (old == expected) *p = x;
+  return old;
+}
+template <class T> static inline T atomicMax(T *p, T x) {
+  const T old = *p;
+  if (x > old) *p = x;
+  return old;
+}
+template <class T> static inline T atomicMin(T *p, T x) {
+  const T old = *p;
+  if (x < old) *p = x;
+  return old;
+}
+template <class T> static inline T atomicExch(T *p, T x) {
+  const T old = *p;
+  *p = x;
   return old;
 }

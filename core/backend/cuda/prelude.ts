@@ -191,4 +191,5 @@ __device__ __forceinline__ i64 checked(i64 index, i64 size, i64 *error) {
   }
   return 0;
 }
+// pta prelude ends
 `;
