@@ -58,9 +58,9 @@ an error. Not for scripts that load WebAssembly you do not trust.
 Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its
 environment. When one rank fails the others are stopped, and one block says which it was and why.
 
-Exit codes: 0 all ranks ended well; 2 wrong command line or settings; 124 a rank had no heartbeat
-for longer than --heartbeat-timeout; otherwise the code of the rank that failed first, 128 + the number of
-the signal when a signal ended it (137 SIGKILL, 139 SIGSEGV, 143 SIGTERM).`;
+Exit codes: 0 all ranks ended well; 2 wrong command line or settings; 124 a rank was silent for
+longer than --heartbeat-timeout; otherwise the code of the rank that failed first, 128 + the number
+of the signal when a signal ended it (137 SIGKILL, 139 SIGSEGV, 143 SIGTERM).`;
 }
 
 /** Texts of the commands. */

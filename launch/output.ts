@@ -1,7 +1,7 @@
 /** The output of the ranks: whole lines, each with the name of its rank, never one inside another. */
 
-/** Lines of a rank that are kept for the report. */
-const KEPT_LINES = 20;
+/** Lines of a rank that are kept for the report: 20, and as many as an error takes. */
+const KEPT_LINES = 60;
 /** An error with its stack may be longer. */
 const KEPT_ERRORS = 200;
 const MAX_LINE = 1 << 16;

@@ -4,6 +4,7 @@ import { codeMeaning, ExitCode, SIGNALS } from "./exit_codes.ts";
 import type { GroupEnd, RankEnd } from "./spawn.ts";
 
 const RULE = "-".repeat(72);
+/** Lines that are shown beside the error. */
 const SHOWN_LINES = 20;
 /** Lines of an error with its stack that are shown. */
 const ERROR_LINES = 40;
@@ -43,9 +44,9 @@ export function report(
   const headline = headlineOf(cause, group, worldSize);
   const lines = [
     headline,
-    ...(errorsShown ? [] : outputOf(cause)),
+    ...(errorsShown ? [] : outputOf(cause, ends)),
     ...othersOf(cause, ends, group),
-    ...(cause.log === undefined ? [] : [`Its log: ${cause.log}`]),
+    ...logsOf(cause, ends),
     ...notes,
   ];
   return { code: exitCode(cause), text: [RULE, ...lines, RULE].join("\n"), headline };
@@ -61,7 +62,7 @@ function rootCause(failed: readonly RankEnd[]): RankEnd {
 /** Number of the rank whose absence made this one fail. */
 function lostRank(end: RankEnd): number | undefined {
   if (end.signal !== undefined) return undefined;
-  const match = SECONDARY_FAILURE.exec(end.lastErrors.join("\n"));
+  const match = SECONDARY_FAILURE.exec([...end.lastErrors, end.error ?? ""].join("\n"));
   return match === null ? undefined : Number(match[1]);
 }
 
@@ -80,21 +81,45 @@ function headlineOf(cause: RankEnd, group: GroupEnd, worldSize: number): string 
     }, ${after}`;
 }
 
-/** The error with its stack, and the lines before it. */
-function outputOf({ lastErrors, lastLines }: RankEnd): string[] {
-  if (lastLines.length === 0) return ["It wrote nothing."];
+/** The rank of this machine that the one which speaks has lost. */
+function lostEnd(cause: RankEnd, ends: readonly RankEnd[]): RankEnd | undefined {
+  const lost = lostRank(cause);
+  return lost === undefined ? undefined : ends.find((end) => end.rank === lost);
+}
+
+/** The error with its stack and the lines before it; for a lost rank its lines, and the error of the rank that noticed. */
+function outputOf(cause: RankEnd, ends: readonly RankEnd[]): string[] {
+  const lost = lostEnd(cause, ends);
+  const { error, others } = partsOf(cause);
+  const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`.trimEnd());
+  if (lost !== undefined && lost !== cause) {
+    return [
+      ...(lost.lastLines.length === 0
+        ? [`Rank ${lost.rank} had written nothing.`]
+        : [`Last lines of rank ${lost.rank}:`, ...indent(lost.lastLines.slice(-SHOWN_LINES))]),
+      `Error of rank ${cause.rank}:`,
+      ...indent(error.length === 0 ? others : error),
+    ];
+  }
+  if (cause.lastLines.length === 0) return ["It wrote nothing."];
+  const title = error.length === 0 ? "Its last lines:" : "Its last lines before that:";
+  return [
+    ...(error.length === 0 ? [] : ["Its error:", ...indent(error)]),
+    ...(others.length === 0 ? [] : [title, ...indent(others)]),
+  ];
+}
+
+function logsOf(cause: RankEnd, ends: readonly RankEnd[]): string[] {
+  const { log } = lostEnd(cause, ends) ?? cause;
+  return log === undefined ? [] : [`Its log: ${log}`];
+}
+
+function partsOf({ lastErrors, lastLines }: RankEnd): { error: string[]; others: string[] } {
   const start = lastErrors.findLastIndex((line) => ERROR_START.test(line));
   const error = start < 0 ? [] : lastErrors.slice(start, start + ERROR_LINES);
   const said = new Set(error);
   const others = lastLines.filter((line) => !said.has(line)).slice(-SHOWN_LINES);
-  const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`.trimEnd());
-  return [
-    ...(error.length === 0 ? [] : ["Its error:", ...indent(error)]),
-    ...(others.length === 0 ? [] : [
-      error.length === 0 ? "Its last lines:" : "Its last lines before that:",
-      ...indent(others),
-    ]),
-  ];
+  return { error, others };
 }
 
 /** One line for all ranks of which the same is to be said. */

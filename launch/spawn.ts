@@ -15,6 +15,8 @@ export interface RankEnd {
   readonly stopped: boolean;
   /** Seconds without a heartbeat, for which the launcher killed it. */
   readonly silent: number | undefined;
+  /** What it left in its status about its failure; there is no other word from a rank that keeps the terminal. */
+  readonly error: string | undefined;
   /** What it was doing when the first rank failed; empty when unknown. */
   readonly doing: string;
   readonly lastLines: readonly string[];
@@ -189,6 +191,7 @@ class Group {
       seconds,
       stopped,
       silent: entry.silent,
+      error: code === 0 ? undefined : readStatus(this.#folder, rank)?.error,
       doing: "",
       lastLines: output.lastLines,
       lastErrors: output.lastErrors,
