@@ -9,6 +9,7 @@ import {
   evaluateEvery,
   learningRateMonitor,
   limitBatches,
+  reduceOnPlateau,
 } from "@pta/trainer";
 import {
   QuietTrainer,
@@ -154,3 +155,31 @@ for (const capture of [true, false]) {
     assert(trainer.runConfig.maxNumTrainSteps === 14);
   });
 }
+
+Deno.test("reduceOnPlateau: the rate falls when the metric stands still, by its direction", async () => {
+  const values = [5, 4, 4, 4, 3, 3.5, 3.5];
+  for (const direction of ["lower", "higher"] as const) {
+    const rates: number[] = [];
+    const trainer = smallTrainer({
+      lr: 0.8,
+      callbacks: [
+        {
+          name: "metric",
+          onTrainEpochEnd: ({ runHistory }) => {
+            const value = values[runHistory.currentEpoch - 1];
+            runHistory.record("quality", direction === "lower" ? value : 10 - value, { direction });
+          },
+        },
+        reduceOnPlateau({ watchMetric: "quality", patience: 1, factor: 0.5 }),
+        {
+          name: "rates",
+          onTrainingRunEpochEnd: (t) => void rates.push(t.optimizer!.paramGroups[0].lr),
+        },
+      ],
+    });
+    await trainer.train({ trainDataset: smallDataset(4), numEpochs: 7, perDeviceBatchSize: 4 });
+    // Two epochs without improvement are one more than is borne.
+    assertEquals(rates, [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2]);
+    assert(trainer.lines.includes("quality stands still: the learning rate goes to 0.4"));
+  }
+});

@@ -15,6 +15,7 @@ export {
 } from "./callbacks/early_stopping.ts";
 export { accumulationSchedule } from "./callbacks/accumulation_schedule.ts";
 export { limitBatches, type LimitBatchesOptions } from "./callbacks/limit_batches.ts";
+export { reduceOnPlateau, type ReduceOnPlateauOptions } from "./callbacks/reduce_on_plateau.ts";
 export { wsdCheckpoint, type WsdCheckpointOptions } from "./callbacks/wsd_checkpoint.ts";
 export { AveragedWeights } from "./callbacks/averaged_weights.ts";
 export {
