@@ -51,9 +51,15 @@ const PORT_OF_MACHINES = 29500;
  * Decides what to start. Each start of a group has a plan of its own, with a fresh port and secret.
  *
  * @param restart How often the group was started before
+ * @param isCompiled Whether the running program is a binary of `deno compile`, which starts itself
  * @throws {UsageError} If the settings contradict each other or this machine
  */
-export function planLaunch(resolved: Resolved, program: Program, restart: number): LaunchPlan {
+export function planLaunch(
+  resolved: Resolved,
+  program: Program,
+  restart: number,
+  isCompiled: boolean = Deno.build.standalone,
+): LaunchPlan {
   const { values } = resolved;
   const gpus = gpusOf(values);
   const world = resolved.adopted === undefined ? worldOf(values, gpus) : {
@@ -80,7 +86,7 @@ export function planLaunch(resolved: Resolved, program: Program, restart: number
     ...(restart > 0 ? { [RankEnv.resume]: "latest" } : {}),
     ...sharedSettings(values, world.localWorldSize),
   };
-  const standalone = Deno.build.standalone && program.script === undefined;
+  const standalone = isCompiled && program.script === undefined;
   const script = program.script ?? Deno.mainModule;
   const flags = values.turbo ? [`--v8-flags=${TURBO_FLAGS.join(",")}`] : [];
   // a compiled program takes V8's flags from the environment only

@@ -53,7 +53,7 @@ Deno.test("failure: the error with its stack, and the 20 lines before it", async
   assertStringIncludes(block, `Its log: ${folder}/rank_0.log`);
 });
 
-for (const signal of ["SIGBUS", "SIGABRT", "SIGTERM"] as const) {
+for (const signal of ["SIGQUIT", "SIGABRT", "SIGTERM"] as const) {
   Deno.test(`failure: ${signal} is explained and gives 128 + its number`, async () => {
     const { code, err } = await runLauncher(["--num-processes", "2", script, "die", "1", signal]);
     const { number, meaning } = SIGNALS[signal];
