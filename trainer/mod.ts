@@ -70,6 +70,10 @@ export {
   type SaveStateOptions,
 } from "./callbacks/save_state.ts";
 export { type MixedPrecision, type MixedPrecisionOptions, TrainerPrecision } from "./precision.ts";
+export {
+  saveWsdCheckpoints,
+  type SaveWsdCheckpointsOptions,
+} from "./callbacks/save_wsd_checkpoints.ts";
 export { terminateOnNaN, type TerminateOnNaNOptions } from "./callbacks/terminate_on_nan.ts";
 export { TrainingStateError, type TrainingStateFault } from "./checkpoint/error.ts";
 export { directoryCheckpointer } from "./checkpoint/checkpointer.ts";
