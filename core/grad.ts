@@ -33,13 +33,14 @@ function withGrad<T>(enabled: boolean, fn: () => T): T {
 }
 
 /** The nodes between `roots` and the leaves through which gradients flow, roots last. */
-function gradientOrder(roots: readonly Node[]): Node[] {
+function gradientOrder(roots: readonly Node[], stops?: ReadonlySet<Node>): Node[] {
   const order: Node[] = [], seen = new Set<Node>();
   const stack: { node: Node; parents: readonly Node[]; next: number }[] = [];
   const push = (node: Node) => {
     if (seen.has(node) || !node.needsGrad) return;
     seen.add(node);
-    stack.push({ node, parents: node.leaf === undefined ? gradientParents(node) : [], next: 0 });
+    const ends = node.leaf !== undefined || stops?.has(node);
+    stack.push({ node, parents: ends ? [] : gradientParents(node), next: 0 });
   };
   for (const root of roots) {
     push(root);
@@ -80,11 +81,12 @@ function total(parts: readonly Node[]): Node {
   return parts.slice(1).reduce((sum, p) => wrap(sum).add(wrap(p)).node, parts[0]);
 }
 
-/** Gradients of `outputs` at every node reached; `wanted` nodes are walked to but not through when they are leaves. */
-function walk(
+/** Gradients of `outputs` at every node reached; leaves and `stops` are walked to but not through. */
+export function walk(
   outputs: readonly Node[],
   seeds: readonly Node[],
   createGraph: boolean,
+  stops?: ReadonlySet<Node>,
 ): Map<Node, Node> {
   const before = setGradEnabled(createGraph);
   // Gradients have the types of the forward pass, also where backward() is called inside a region.
@@ -98,12 +100,12 @@ function walk(
     };
     outputs.forEach((o, i) => give(o, seeds[i]));
     const gradients = new Map<Node, Node>();
-    for (const node of gradientOrder(outputs).reverse()) {
+    for (const node of gradientOrder(outputs, stops).reverse()) {
       const parts = contributions.get(node);
       if (parts === undefined) continue;
       const g = total(parts);
       gradients.set(node, g);
-      if (node.leaf !== undefined) continue;
+      if (node.leaf !== undefined || stops?.has(node)) continue;
       const rule = nodeRules[node.kind] as (n: Node, g: Tensor) => readonly (Node | undefined)[];
       const flows = rule(node, wrap(g));
       gradientParents(node).forEach((parent, i) => {

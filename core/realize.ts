@@ -168,7 +168,8 @@ export function onRealize(more: () => readonly Node[], done: () => void): void {
  */
 export function realizeNodes(nodes: readonly Node[]): void {
   if (nodes.every((n) => n.storage !== undefined)) return;
-  const roots = [...new Set([...nodes, ...pending()])].filter((n) => n.storage === undefined);
+  // Gradients come first, the last layer's before all: what it was made of is free before the next one's is computed.
+  const roots = [...new Set([...pending(), ...nodes])].filter((n) => n.storage === undefined);
   const grad = setGradEnabled(false);
   try {
     for (const device of new Set(roots.map((r) => r.device))) {

@@ -12,6 +12,7 @@ export {
   Tanhshrink,
 } from "./activation.ts";
 export { Bilinear, type BilinearOptions } from "./bilinear.ts";
+export { checkpoint, checkpointSequential } from "./checkpoint.ts";
 export { ModuleList, NumberedModules, Sequential } from "./containers.ts";
 export {
   AlphaDropout,

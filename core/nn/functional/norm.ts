@@ -1,4 +1,5 @@
 /** Normalisations. */
+import { isReplaying } from "../../draws.ts";
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { dueWithNext, noGrad, type Tensor } from "../../tensor/mod.ts";
 
@@ -179,6 +180,8 @@ export function trackStatistics(
   variance: Tensor,
   unbias: number | Tensor,
 ): void {
+  // A checkpoint's second forward pass must not track the batch again.
+  if (isReplaying()) return;
   noGrad(() => {
     const blend = (running: Tensor | undefined, now: Tensor) => {
       if (running === undefined) return;
