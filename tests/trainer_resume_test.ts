@@ -1,6 +1,6 @@
 /** A run that goes on from what `trainingState()` gave is bit-equal to one that was never interrupted. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { keep, nn, optim, Tensor, tensor } from "@pta/core";
+import { nn, optim, type Tensor } from "@pta/core";
 import {
   averageMetric,
   type Callback,
@@ -10,18 +10,13 @@ import {
   type SavedRun,
   type TrainOptions,
 } from "@pta/trainer";
-import { QuietTrainer, smallDataset, smallModel, weightsOf } from "./trainer_support.ts";
-
-/** A copy that later steps do not change; what a checkpointer does with files. */
-function copyOf(state: unknown): unknown {
-  if (state instanceof Tensor) {
-    const { dtype, shape } = state;
-    return keep(tensor(state.data().slice(), { dtype, shape }).realize());
-  }
-  if (Array.isArray(state)) return state.map(copyOf);
-  if (typeof state !== "object" || state === null) return state;
-  return Object.fromEntries(Object.entries(state).map(([key, x]) => [key, copyOf(x)]));
-}
+import {
+  copyOfState,
+  QuietTrainer,
+  smallDataset,
+  smallModel,
+  weightsOf,
+} from "./trainer_support.ts";
 
 interface Run {
   readonly trainer: QuietTrainer;
@@ -64,7 +59,7 @@ async function run(options: Partial<TrainOptions>, from?: SavedRun): Promise<Run
         onSafePoint: (t) => {
           assert(t.isAtSafePoint);
           const states = [...t.trainingState()].map(([name, part]) =>
-            [name, copyOf(part.stateDict())] as const
+            [name, copyOfState(part.stateDict())] as const
           );
           saves.push({ position: t.position, states: new Map(states) });
         },

@@ -1,6 +1,6 @@
 /** Data that can only be gone through: known and unknown lengths, partial windows, ranks, resuming. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { keep, nn, optim, stepScope, Tensor, tensor } from "@pta/core";
+import { nn, optim, stepScope, type Tensor, tensor } from "@pta/core";
 import {
   type Batch,
   callback,
@@ -12,6 +12,7 @@ import {
 import { BatchSource } from "../trainer/batch_source.ts";
 import { agreeOnLength } from "../trainer/lengths.ts";
 import {
+  copyOfState,
   QuietTrainer,
   scalarDataset,
   scalarModel,
@@ -295,16 +296,6 @@ class Placed implements IterableDataset {
   }
 }
 
-const copyOf = (state: unknown): unknown => {
-  if (state instanceof Tensor) {
-    const { dtype, shape } = state;
-    return keep(tensor(state.data().slice(), { dtype, shape }).realize());
-  }
-  if (typeof state !== "object" || state === null) return state;
-  if (Array.isArray(state)) return state.map(copyOf);
-  return Object.fromEntries(Object.entries(state).map(([key, x]) => [key, copyOf(x)]));
-};
-
 for (const isPlaced of [true, false]) {
   for (const length of [undefined, xs.length]) {
     const title = `${
@@ -323,7 +314,7 @@ for (const isPlaced of [true, false]) {
             name: "saver",
             onSafePoint: (t) => {
               const states = [...t.trainingState()].map(([name, part]) =>
-                [name, copyOf(part.stateDict())] as const
+                [name, copyOfState(part.stateDict())] as const
               );
               saves.push({ position: t.position, states: new Map(states) });
             },

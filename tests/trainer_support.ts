@@ -1,6 +1,6 @@
 /** What the trainer's tests share: a tiny model whose numbers can be checked by hand, quiet trainers, a tracing callback. */
 import "@pta/core/backend";
-import { data, manualSeed, nn, optim, type Tensor, tensor } from "@pta/core";
+import { data, keep, manualSeed, nn, optim, Tensor, tensor } from "@pta/core";
 import {
   type Callback,
   type EventName,
@@ -100,4 +100,15 @@ export function fold(log: readonly string[]): string[] {
     i += width * times;
   }
   return out;
+}
+
+/** A copy of a nested state that later steps do not change; what a checkpointer does by way of files. */
+export function copyOfState(state: unknown): unknown {
+  if (state instanceof Tensor) {
+    const { dtype, shape } = state;
+    return keep(tensor(state.data().slice(), { dtype, shape }).realize());
+  }
+  if (Array.isArray(state)) return state.map(copyOfState);
+  if (typeof state !== "object" || state === null) return state;
+  return Object.fromEntries(Object.entries(state).map(([key, x]) => [key, copyOfState(x)]));
 }
