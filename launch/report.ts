@@ -61,7 +61,8 @@ function rootCause(failed: readonly RankEnd[]): RankEnd {
 
 /** Number of the rank whose absence made this one fail. */
 function lostRank(end: RankEnd): number | undefined {
-  if (end.signal !== undefined) return undefined;
+  // a rank whose program does not notice the end of its group ends itself so
+  if (end.signal !== undefined && end.signal !== "SIGTERM") return undefined;
   const match = SECONDARY_FAILURE.exec([...end.lastErrors, end.error ?? ""].join("\n"));
   return match === null ? undefined : Number(match[1]);
 }

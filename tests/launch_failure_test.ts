@@ -72,6 +72,7 @@ const end = (rank: number, facts: Partial<RankEnd> = {}): RankEnd => ({
   seconds: 1,
   stopped: false,
   silent: undefined,
+  error: undefined,
   doing: "",
   lastLines: [],
   lastErrors: [],
@@ -122,6 +123,14 @@ Deno.test("report: the cause is not the first that ended, and not one that lost 
         end(1, { code: 137, stopped: true, signal: "SIGKILL", lastLines: ["step 7"] }),
       ],
       /^Rank 1 of 3 stopped answering; rank 0 noticed it: .*\nLast lines of rank 1:\n {2}step 7\nError of rank 0:\n {2}error: Lost/,
+      1,
+    ],
+    [
+      [
+        end(0, { code: 143, signal: "SIGTERM", ...error("Stopped by rank 1: too large") }),
+        end(1, { code: 1, ...error("too large") }),
+      ],
+      /^Rank 1 of 3 failed first: ended with exit code 1/,
       1,
     ],
     [
