@@ -16,7 +16,6 @@ export {
 export { accumulationSchedule } from "./callbacks/accumulation_schedule.ts";
 export { limitBatches, type LimitBatchesOptions } from "./callbacks/limit_batches.ts";
 export { reduceOnPlateau, type ReduceOnPlateauOptions } from "./callbacks/reduce_on_plateau.ts";
-export { wsdCheckpoint, type WsdCheckpointOptions } from "./callbacks/wsd_checkpoint.ts";
 export { AveragedWeights } from "./callbacks/averaged_weights.ts";
 export {
   type BatchSizeThatFitsOptions,
