@@ -7,7 +7,6 @@ import {
   noGrad,
   optim,
   philox4x32,
-  realize,
   stepScope,
   tensor,
 } from "@pta/core";
@@ -156,7 +155,6 @@ export function followScaledRun(
       scaler.scale(loss).backward();
       losses.push(loss);
     }
-    realize(...losses);
     reduce(parameters);
     scaler.step(optimizer);
     scaler.update();

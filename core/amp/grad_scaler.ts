@@ -1,7 +1,7 @@
 /** Dynamic loss scaling, decided on the device. */
 import type { DType } from "../dtype.ts";
 import type { Optimizer } from "../optim/mod.ts";
-import { full, keep, noGrad, realize, stack, Tensor } from "../tensor/mod.ts";
+import { dueWithNext, full, keep, noGrad, realize, stack, Tensor } from "../tensor/mod.ts";
 import { suspendAutocast } from "./state.ts";
 
 /** Options of {@linkcode GradScaler}; the defaults are PyTorch's. */
@@ -154,6 +154,8 @@ export class GradScaler {
     if (!(outputs instanceof Tensor)) {
       throw new TypeError(`Cannot scale ${String(outputs)}: a tensor or a list of them is needed`);
     }
+    // It is what people look at after the step, when the parameters it was computed from have changed.
+    if (outputs.requiresGrad) dueWithNext(outputs);
     return suspendAutocast(() => outputs.mul(this.#on(outputs.device).scale)) as Tensor as T;
   }
 
