@@ -168,8 +168,12 @@ export interface Backend {
   copy(from: Buffer, to: Buffer): void;
   /** Copies `length` elements from `offset` out, after everything launched before has finished. */
   read(buffer: Buffer, offset: number, length: number): HostArray;
-  /** Prepares a kernel. Callers cache by `kernel.key`. */
-  compile(kernel: Kernel): Executable;
+  /**
+   * Prepares a kernel. Callers cache by `kernel.key`, and prepare all kernels of a plan before they bind the first.
+   *
+   * @param extent Extent of the first outer dimension that it will be bound to first
+   */
+  compile(kernel: Kernel, extent: number): Executable;
   /** Binds a kernel to buffers and to the extent of its first outer dimension. Counted in `stats.kernels` when run. */
   bind(executable: Executable, extent: number, buffers: readonly Buffer[]): Launch;
   /** What is not a kernel. */

@@ -140,7 +140,7 @@ function executable(
   let exe = cache.get(step.kernel.key);
   if (exe === undefined) {
     log(4, `kernel ${step.kernel.name} for ${backend.name}\n${step.kernel.key}`);
-    cache.set(step.kernel.key, exe = backend.compile(step.kernel));
+    cache.set(step.kernel.key, exe = backend.compile(step.kernel, step.extent));
   }
   return exe;
 }
@@ -160,6 +160,13 @@ export function onRealize(more: () => readonly Node[], done: () => void): void {
   settled = done;
 }
 
+let inspector: ((roots: readonly Node[], compute: (node: Node) => void) => void) | undefined;
+
+/** Has somebody look at what is going to be computed; it may compute nodes by themselves. */
+export function setInspector(next: typeof inspector): void {
+  inspector = next;
+}
+
 /**
  * Computes nodes, all in one plan, and gives each its storage.
  *
@@ -172,6 +179,7 @@ export function realizeNodes(nodes: readonly Node[]): void {
   const roots = [...new Set([...pending(), ...nodes])].filter((n) => n.storage === undefined);
   const grad = setGradEnabled(false);
   try {
+    inspector?.(roots, (node) => run([node]));
     for (const device of new Set(roots.map((r) => r.device))) {
       run(roots.filter((r) => r.device === device));
     }

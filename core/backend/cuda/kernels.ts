@@ -42,9 +42,11 @@ export interface BoundKernel extends Pick<Prepared, "printed" | "passes"> {
   readonly values: readonly number[];
 }
 
-/** A kernel that has not been printed yet. */
-export function executable(kernel: Kernel): CudaExecutable {
-  return { kernel, printed: new Map(), launches: new Map() };
+/** A kernel, printed for an extent, so that the kernels of a plan wait to be compiled together. */
+export function executable(kernel: Kernel, extent: number, runtime: CudaRuntime): CudaExecutable {
+  const exe = { kernel, printed: new Map(), launches: new Map() };
+  prepare(exe, extent, runtime);
+  return exe;
 }
 
 /** Stands for the scratch memory among the addresses of {@linkcode LaunchFacts}. */

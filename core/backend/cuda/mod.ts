@@ -110,10 +110,10 @@ export class CudaBackend implements Backend {
     return out;
   }
 
-  /** See {@linkcode Backend.compile}; the text is made for each extent when it is bound, and compiled at its first launch. */
-  compile(kernel: Kernel): Executable {
+  /** See {@linkcode Backend.compile}; all texts that wait are compiled at the first launch of one of them. */
+  compile(kernel: Kernel, extent: number): Executable {
     this.stats.compiled++;
-    return executable(kernel);
+    return executable(kernel, extent, this.runtime);
   }
 
   /** See {@linkcode Backend.bind}. */
