@@ -12,6 +12,8 @@ const HEARTBEAT = 20;
 const LONGER = 1.5;
 /** Default of `--grace-period`, in seconds. */
 const GRACE = 30;
+/** Machines other than that of rank 0 wait before they start again. */
+const ELSEWHERE_MS = 3000;
 
 /**
  * Starts a program on all ranks of this machine and waits for them.
@@ -44,6 +46,9 @@ export async function runProgram(
     }
     earlier.push(`  ${headline}`);
     console.error(`launch: start again, ${restart + 1} of ${maxRestarts}: ${headline}`);
+    // the ranks of machine 0 must have ended, or those that come would meet the old ones
+    const isElsewhere = plan.ranks.every(({ rank }) => rank !== 0);
+    if (isElsewhere) await new Promise((go) => setTimeout(go, ELSEWHERE_MS));
   }
 }
 

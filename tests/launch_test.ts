@@ -1,33 +1,15 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { alive, failureBlock, finish, runLauncher, startLauncher } from "./launcher.ts";
+import {
+  alive,
+  endOf,
+  failureBlock,
+  finish,
+  runLauncher,
+  startLauncher,
+  until,
+} from "./launcher.ts";
 
 const script = "tests/fixtures/launch_rank.ts";
-
-/** Waits until the output of a launcher matches, without losing what was read. */
-async function until(child: Deno.ChildProcess, pattern: RegExp): Promise<{
-  rest: () => Promise<string>;
-  seen: string;
-}> {
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let seen = "";
-  while (!pattern.test(seen)) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`Output ended before ${pattern}:\n${seen}`);
-    seen += value;
-  }
-  const rest = async () => {
-    let text = seen;
-    for (let part; !(part = await reader.read()).done;) text += part.value;
-    return text;
-  };
-  return { rest, seen };
-}
-
-async function endOf(child: Deno.ChildProcess): Promise<{ code: number; err: string }> {
-  const err = new Response(child.stderr).text();
-  const { code } = await child.status;
-  return { code, err: await err };
-}
 
 Deno.test("every rank gets its environment and the script's arguments as they are", async () => {
   const args = ["--cpu", "--num_processes", "2", script, "env", "--cpu=x", "007", "--", "-n"];

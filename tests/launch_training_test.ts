@@ -1,101 +1,29 @@
-/** Launched training: the same losses on any number of ranks and machines, and after restarts. */
+/** Launched training: the same losses on any number of ranks, after restarts, and states saved at the end. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { alive, finish, type LaunchResult, runLauncher, startLauncher } from "./launcher.ts";
-
-const script = "tests/fixtures/launch_training.ts";
-const LIMIT = 240;
-
-interface Result {
-  readonly losses: number[];
-  readonly hash: string;
-}
-
-function resultOf({ code, out, err }: LaunchResult): Result {
-  assertEquals(code, 0, `${out}\n${err}`);
-  return JSON.parse(/result=(\{.*\})$/m.exec(out)![1]);
-}
-
-const launch = (args: string[], env: Record<string, string> = {}) =>
-  finish(startLauncher(["--cpu", ...args], env), LIMIT);
-
-function assertClose(actual: Result, wanted: Result, what: string): void {
-  assertEquals(actual.losses.length, wanted.losses.length);
-  actual.losses.forEach((loss, i) => {
-    const error = Math.abs(loss - wanted.losses[i]) / wanted.losses[i];
-    assert(error < 1e-4, `${what}: loss ${i} is ${loss}, ${wanted.losses[i]} on one rank`);
-  });
-}
-
-/** A port that nobody listens on now. */
-function freePort(hostname: string): number {
-  using listener = Deno.listen({ hostname, port: 0 });
-  return listener.addr.port;
-}
+import { assertClose, launchTraining, type Result, resultOf, script } from "./launch_training.ts";
+import { alive, endOf, runLauncher, startLauncher, until } from "./launcher.ts";
 
 let single: Promise<Result> | undefined;
 /** One rank, two epochs. */
-const onOneRank = () => single ??= launch([script, "2"]).then(resultOf);
+const onOneRank = () => single ??= launchTraining([script, "2"]).then(resultOf);
 
 for (const ranks of [2, 4, 8]) {
   Deno.test(`training: ${ranks} ranks have the losses of one`, async () => {
     const wanted = await onOneRank();
     assertEquals(wanted.losses.length, 4);
     assert(wanted.losses[1] < wanted.losses[0]);
-    const many = resultOf(await launch(["--num-processes", String(ranks), script, "2"]));
+    const many = resultOf(await launchTraining(["--num-processes", String(ranks), script, "2"]));
     assertClose(many, wanted, `${ranks} ranks`);
   });
 }
-
-Deno.test("training: 2 machines of 2 ranks, by loopback addresses, have the losses of one rank", async () => {
-  const port = freePort("127.0.0.2");
-  const env = { PTA_LAUNCH_SECRET: "two machines share this text" };
-  const machine = (i: number) =>
-    launch([
-      "--num-machines=2",
-      `--machine-rank=${i}`,
-      "--num-processes=4",
-      "--main-process-ip=127.0.0.2",
-      `--main-process-port=${port}`,
-      "--prefix={machine}.{local_rank}>",
-      script,
-      "2",
-    ], env);
-  const [first, second] = await Promise.all([machine(0), machine(1)]);
-  assertEquals(second.code, 0, second.err);
-  assertMatch(first.out, /^0\.0> start 0$/m);
-  assertClose(resultOf(first), await onOneRank(), "2 machines");
-});
-
-Deno.test("training: a machine with another secret does not get in, and the launch says so", async () => {
-  const port = freePort("127.0.0.3");
-  const machine = (i: number, secret: string) =>
-    launch([
-      "--num-machines=2",
-      `--machine-rank=${i}`,
-      "--num-processes=2",
-      "--main-process-ip=127.0.0.3",
-      `--main-process-port=${port}`,
-      "--timeout=4",
-      script,
-      "1",
-    ], { PTA_LAUNCH_SECRET: secret });
-  const ends = await Promise.all([
-    machine(0, "the right one of them"),
-    machine(1, "the wrong one of them"),
-  ]);
-  for (const { code, err, out } of ends) {
-    assertEquals(code, 1, err);
-    assert(!`${err}${out}`.includes("one of them"), "the secret was printed");
-  }
-});
 
 Deno.test("restart: a rank that dies twice ends bit-equal to an undisturbed run", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const two = ["--num-processes", "2"];
-    const wanted = resultOf(await launch([...two, script, "2"]));
+    const wanted = resultOf(await launchTraining([...two, script, "2"]));
     const args = [...two, "--max-restarts", "3", "--log-dir", `${folder}/logs`];
-    const result = await launch([...args, script, "2", `${folder}/states`]);
+    const result = await launchTraining([...args, script, "2", `${folder}/states`]);
     assertEquals(resultOf(result), wanted);
     assertMatch(result.out, /start 0[^]*start 1[^]*start 2/);
     assert(!result.out.includes("start 3"));
@@ -133,4 +61,27 @@ Deno.test("restart: when there are no more, the block tells of all failures", as
   // a line for each new start, and the block with the earlier ones
   assertEquals(failures?.length, 2 + 3);
   assertEquals(alive(out), []);
+});
+
+Deno.test("SIGTERM to the launcher: the ranks save their state, and a later run goes on", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = ["--cpu", "--num-processes", "2", script, "1000", folder, "calm"];
+    const launcher = startLauncher(args);
+    const { rest } = await until(launcher, /step 33/);
+    launcher.kill("SIGTERM");
+    const { code, err } = await endOf(launcher);
+    const out = await rest();
+    assertEquals([code, err], [0, ""]);
+    assertEquals(alive(out), []);
+    const states = [...Deno.readDirSync(folder)].map(({ name }) => name);
+    const last = Math.max(...states.map((name) => Number(/step_(\d+)$/.exec(name)?.[1] ?? 0)));
+    // the signal is heeded at the next step that all ranks agree on
+    assert(last >= 30, `${states}`);
+    const resumed = await launchTraining(args.slice(1).with(3, "1"), { PTA_RESUME: "latest" });
+    assertEquals(resumed.code, 0, resumed.err);
+    assertStringIncludes(resumed.out, `Going on from "${folder}/state_`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

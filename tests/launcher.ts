@@ -69,3 +69,30 @@ export function failureBlock(err: string): string {
   if (parts.length !== 3) throw new Error(`${(parts.length - 1) / 2} blocks in:\n${err}`);
   return parts[1].trim();
 }
+
+/** Waits until the output of a launcher matches, without losing what was read. */
+export async function until(child: Deno.ChildProcess, pattern: RegExp): Promise<{
+  rest: () => Promise<string>;
+  seen: string;
+}> {
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let seen = "";
+  while (!pattern.test(seen)) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`Output ended before ${pattern}:\n${seen}`);
+    seen += value;
+  }
+  const rest = async () => {
+    let text = seen;
+    for (let part; !(part = await reader.read()).done;) text += part.value;
+    return text;
+  };
+  return { rest, seen };
+}
+
+/** Waits for the end of a launcher whose output is read elsewhere. */
+export async function endOf(child: Deno.ChildProcess): Promise<{ code: number; err: string }> {
+  const err = new Response(child.stderr).text();
+  const { code } = await child.status;
+  return { code, err: await err };
+}

@@ -1,0 +1,107 @@
+/** Several machines on one: launchers that meet at addresses of the loopback. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertClose, launchTraining, resultOf, script } from "./launch_training.ts";
+import { alive, endOf, failureBlock, startLauncher, until } from "./launcher.ts";
+
+const secret = { PTA_LAUNCH_SECRET: "several machines share this text" };
+
+/** A port that nobody listens on now. */
+function freePort(hostname: string): number {
+  using listener = Deno.listen({ hostname, port: 0 });
+  return listener.addr.port;
+}
+
+/** Flags of one of two machines; `ranks` counts those of both. */
+const flags = (machine: number, ranks: number, hostname: string, port: number) => [
+  "--num-machines=2",
+  `--machine-rank=${machine}`,
+  `--num-processes=${ranks}`,
+  `--main-process-ip=${hostname}`,
+  `--main-process-port=${port}`,
+];
+
+Deno.test("machines: 2 of 2 ranks have the losses of one rank", async () => {
+  const port = freePort("127.0.0.2");
+  const machine = (i: number) =>
+    launchTraining([
+      ...flags(i, 4, "127.0.0.2", port),
+      "--prefix={machine}.{local_rank}>",
+      script,
+      "2",
+    ], secret);
+  const [first, second] = await Promise.all([machine(0), machine(1)]);
+  assertEquals(second.code, 0, second.err);
+  assertMatch(first.out, /^0\.0> start 0$/m);
+  assertMatch(second.out, /^1\.1> pid=\d+ rank=3$/m);
+  assertClose(resultOf(first), resultOf(await launchTraining([script, "2"])), "2 machines");
+});
+
+Deno.test("machines: one with another secret does not get in, and neither secret is shown", async () => {
+  const port = freePort("127.0.0.3");
+  const machine = (i: number, text: string) =>
+    launchTraining([...flags(i, 2, "127.0.0.3", port), "--timeout=4", script, "1"], {
+      PTA_LAUNCH_SECRET: text,
+    });
+  const [first, second] = await Promise.all([
+    machine(0, "the right one of them"),
+    machine(1, "the wrong one of them"),
+  ]);
+  for (const { code, err, out } of [first, second]) {
+    assertEquals(code, 1, err);
+    assert(!`${err}${out}`.includes("one of them"), "the secret was printed");
+    assertEquals(alive(out), []);
+  }
+  assertStringIncludes(second.err, "PTA_LAUNCH_SECRET differs");
+});
+
+Deno.test("machines: both start again after a rank of one has died, bit for bit", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const port = freePort("127.0.0.4");
+    const machine = (i: number) =>
+      launchTraining([
+        ...flags(i, 2, "127.0.0.4", port),
+        "--max-restarts=3",
+        script,
+        "2",
+        folder,
+      ], secret);
+    const [first, second] = await Promise.all([machine(0), machine(1)]);
+    assertEquals(second.code, 0, second.err);
+    const undisturbed = await launchTraining(["--num-processes=2", script, "2"]);
+    assertEquals(resultOf(first), resultOf(undisturbed));
+    assertMatch(
+      second.err,
+      /^launch: start again, 2 of 3: Rank 1 of 2 failed first: ended by SIGKILL/m,
+    );
+    assertMatch(first.err, /^launch: start again, 2 of 3: Rank 1 of 2 stopped answering/m);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("machines: when one dies, the other ends and names its rank", async () => {
+  const port = freePort("127.0.0.5"), folder = await Deno.makeTempDir();
+  try {
+    const machine = (i: number) =>
+      startLauncher(
+        ["--cpu", ...flags(i, 2, "127.0.0.5", port), script, "1000", folder, "calm"],
+        secret,
+      );
+    const [first, second] = [machine(0), machine(1)];
+    const [here, there] = await Promise.all([until(first, /step 5\n/), until(second, /pid=/)]);
+    const begin = performance.now();
+    second.kill("SIGKILL");
+    const { code, err } = await endOf(first);
+    assert(performance.now() - begin < 10_000);
+    assertEquals(code, 1);
+    assertMatch(err, /Rank 1 of 2 stopped answering|Rank 1 of 2 failed first/);
+    assert(err.split("-".repeat(72)).length === 3 && failureBlock(err) !== "", err);
+    await second.stderr.cancel();
+    assertEquals((await second.status).code, 137);
+    const all = `${await here.rest()}\n${await there.rest()}`;
+    assertEquals(alive(all), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
