@@ -77,6 +77,24 @@ Deno.test("gradient buckets: dtypes do not mix", () =>
     assertEquals(Array.from(ps[4].grad!.data() as Float64Array), [0.1 * 3, 0.2 * 3]);
   }));
 
+Deno.test("gradient buckets: compressed they travel in 16 bits, and the weight beside them in 32", () =>
+  withFakeWorld((comm) => {
+    for (const [commHook, dtype] of [["fp16", "float16"], ["bf16", "bfloat16"]] as const) {
+      comm.log.length = 0;
+      const ps = parameters(), before = ps.map((p) => values(p.grad!));
+      const total = allReduceGradients(ps, { commHook, weight: tensor(1 / 3) })!;
+      realize(...ps.map((p) => p.grad!), total);
+      const wanted = [`allReduce(sum) ${dtype}[16]`, "allReduce(sum) float32[1]"];
+      assertEquals(comm.log.sort(), wanted.sort());
+      ps.forEach((p, i) => {
+        values(p.grad!).forEach((x, k) =>
+          assertAlmostEquals(x, 3 * before[i][k], 0.02 * Math.abs(x))
+        );
+      });
+      assertAlmostEquals(total.item(), 1, 1e-6);
+    }
+  }));
+
 Deno.test("broadcast: every tensor travels from the root", () =>
   withFakeWorld((comm) => {
     broadcastFromRoot(parameters(), comm);

@@ -106,12 +106,12 @@ export const DRILLS: Readonly<Record<string, Drill>> = {
     setup: { env: { DENO_V8_FLAGS: "--max-old-space-size=80" } },
   },
   "out of memory, address space": { fault: "addressLimit" },
-  "stopped": { fault: "SIGSTOP", setup: HEARTBEAT, text: /no heartbeat for/, waits: 4 },
+  "stopped": { fault: "SIGSTOP", setup: HEARTBEAT, text: /no (heartbeat|answer) for/, waits: 4 },
   "stopped from outside": {
     fault: "none",
     act: signalRank("SIGSTOP"),
     setup: HEARTBEAT,
-    text: /no heartbeat for/,
+    text: /no (heartbeat|answer) for/,
     waits: 4,
   },
   "stopped before the meeting": {

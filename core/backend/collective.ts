@@ -17,7 +17,10 @@ export function allReduce(call: RoutineCall<"allReduce">, memory: HostMemory): R
   let running: { data: CommArray; wait: () => void } | undefined;
   return {
     start: () => {
-      const data = memory.read(), work = communicator(group).allReduce(data, "sum");
+      const data = memory.read();
+      // Bits of bfloat16 and raw bits lie in the same kind of array.
+      const as = data instanceof Uint16Array ? "bfloat16" : undefined;
+      const work = communicator(group).allReduce(data, "sum", as);
       running = { data, wait: () => work.wait() };
     },
     wait: () => {

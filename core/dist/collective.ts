@@ -1,9 +1,13 @@
 /** What both sides of every communicator agree on: element types, argument checks, the one-line description. */
 
-/** Typed arrays that travel between ranks. `Uint16Array` and `Uint8Array` travel as raw bits. */
+/**
+ * Typed arrays that travel between ranks. `Uint16Array` and `Uint8Array` travel as raw bits; a `Uint16Array` may be
+ * declared to hold bfloat16.
+ */
 export type CommArray =
   | Float32Array
   | Float64Array
+  | Float16Array
   | Int32Array
   | BigInt64Array
   | Uint16Array
@@ -16,7 +20,15 @@ export type ReduceOp = "sum" | "mean" | "max" | "min";
 export type CollectiveName = "allReduce" | "reduceScatter" | "allGather" | "broadcast" | "barrier";
 
 /** Names of the element types, as in the tensor's dtypes. */
-export type CommDType = "float32" | "float64" | "int32" | "int64" | "uint16" | "uint8";
+export type CommDType =
+  | "float32"
+  | "float64"
+  | "int32"
+  | "int64"
+  | "uint16"
+  | "uint8"
+  | "float16"
+  | "bfloat16";
 
 interface DTypeRow {
   readonly bytes: number;
@@ -34,6 +46,8 @@ export const DTYPES: Record<CommDType, DTypeRow> = {
   int64: row(8, true, false, (b, o, n) => new BigInt64Array(b, o, n)),
   uint16: row(2, false, false, (b, o, n) => new Uint16Array(b, o, n)),
   uint8: row(1, false, false, (b, o, n) => new Uint8Array(b, o, n)),
+  float16: row(2, true, true, (b, o, n) => new Float16Array(b, o, n)),
+  bfloat16: row(2, true, true, (b, o, n) => new Uint16Array(b, o, n)),
 };
 
 /** Codes on the command queue. */
@@ -54,6 +68,7 @@ const BY_TAG: Record<string, CommDType> = {
   BigInt64Array: "int64",
   Uint16Array: "uint16",
   Uint8Array: "uint8",
+  Float16Array: "float16",
 };
 
 /** One collective call with checked arguments. `output` is `input` where the result replaces the data. */
@@ -75,15 +90,16 @@ export interface Collective {
 export function checkCollective(
   name: CollectiveName,
   worldSize: number,
-  { input, output = input, reduce = "sum", root = 0 }: {
+  { input, output = input, reduce = "sum", root = 0, as }: {
     input: CommArray;
     output?: CommArray;
     reduce?: ReduceOp;
     root?: number;
+    as?: "bfloat16";
   },
 ): Collective {
-  const dtype = dtypeOf(name, input);
-  const outType = dtypeOf(name, output);
+  const dtype = dtypeOf(name, input, as);
+  const outType = dtypeOf(name, output, as);
   if (dtype !== outType) {
     throw new TypeError(`Cannot ${name} ${dtype} into ${outType}: types differ`);
   }
@@ -94,7 +110,7 @@ export function checkCollective(
       );
     }
     if (!DTYPES[dtype].reduces) {
-      throw new TypeError(`Cannot ${name} ${dtype}: wanted float32, float64, int32 or int64`);
+      throw new TypeError(`Cannot ${name} ${dtype}: wanted floats, int32 or int64`);
     }
     if (reduce === "mean" && !DTYPES[dtype].float) {
       throw new TypeError(`Cannot take the mean of ${dtype} in ${name}: wanted a float type`);
@@ -130,7 +146,7 @@ export function describe(c: Collective): string {
   }
 }
 
-function dtypeOf(name: CollectiveName, data: CommArray): CommDType {
+function dtypeOf(name: CollectiveName, data: CommArray, as?: "bfloat16"): CommDType {
   const tag = Object.prototype.toString.call(data).slice(8, -1);
   const dtype = BY_TAG[tag];
   if (dtype === undefined) {
@@ -138,7 +154,10 @@ function dtypeOf(name: CollectiveName, data: CommArray): CommDType {
       `Cannot ${name} a ${tag}: wanted one of ${Object.keys(BY_TAG).join(", ")}`,
     );
   }
-  return dtype;
+  if (as !== undefined && dtype !== "uint16") {
+    throw new TypeError(`Cannot ${name} ${dtype} as ${as}: wanted a Uint16Array`);
+  }
+  return as ?? dtype;
 }
 
 function row(

@@ -37,8 +37,9 @@ export interface Comm {
    *
    * @param data Same length and type on all ranks; reduced in place
    * @param op `sum` by default
+   * @param as `bfloat16` when that is what the bits of a `Uint16Array` stand for
    */
-  allReduce(data: CommArray, op?: ReduceOp): Work;
+  allReduce(data: CommArray, op?: ReduceOp, as?: "bfloat16"): Work;
   /**
    * Reduces `input` over the ranks and leaves part number `rank` of it in `output`.
    *

@@ -2,7 +2,10 @@
 import { type DType, dtypes, type HostArray } from "../dtype.ts";
 import { cat, noGrad, type Parameter, type Tensor } from "../tensor/mod.ts";
 import type { CommArray } from "./collective.ts";
-import type { Comm } from "./comm.ts";
+import { type Comm, communicator } from "./comm.ts";
+
+/** How gradients travel: as they are, or rounded to 16 bits, which halves the bytes. */
+export type CommHook = "none" | "fp16" | "bf16";
 
 /** Options of {@linkcode allReduceGradients}. */
 export interface AllReduceGradientsOptions {
@@ -10,6 +13,11 @@ export interface AllReduceGradientsOptions {
   readonly group?: string;
   /** A bucket is closed once it holds so many bytes; 25 MiB by default, as in PyTorch. */
   readonly bucketBytes?: number;
+  /**
+   * Gradients of float32 and float64 travel as float16 (`fp16`) or bfloat16 (`bf16`), which PyTorch calls compress hooks. `none` by default. For
+   * float16 they are divided by the number of ranks before, so that the sum overflows no sooner than one of them.
+   */
+  readonly commHook?: CommHook;
   /** 0-d tensor that is summed along, such as the weight of this rank's gradients. */
   readonly weight?: Tensor;
 }
@@ -20,6 +28,22 @@ interface Bucket {
   readonly parameters: Parameter[];
   bytes: number;
 }
+
+const is32Up = (t: Tensor) => t.dtype === "float32" || t.dtype === "float64";
+
+/** The sum of a bucket over the ranks. */
+const compressors: Readonly<Record<CommHook, (bucket: Tensor, group: string) => Tensor>> = {
+  none: (bucket, group) => bucket.allReduce(group),
+  fp16: (bucket, group) => {
+    if (!is32Up(bucket)) return bucket.allReduce(group);
+    const n = communicator(group).worldSize;
+    return bucket.div(n).to("float16").allReduce(group).to(bucket.dtype).mul(n);
+  },
+  bf16: (bucket, group) =>
+    is32Up(bucket)
+      ? bucket.to("bfloat16").allReduce(group).to(bucket.dtype)
+      : bucket.allReduce(group),
+};
 
 const numelOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
@@ -60,16 +84,18 @@ export function allReduceGradients(
   parameters: readonly Parameter[],
   options: AllReduceGradientsOptions = {},
 ): Tensor | undefined {
-  const { group = "world", bucketBytes = 25 * 2 ** 20, weight } = options;
+  const { group = "world", bucketBytes = 25 * 2 ** 20, weight, commHook = "none" } = options;
+  const sumOf = compressors[commHook];
   return noGrad(() => {
     const buckets = makeBuckets(parameters.filter((p) => p.grad !== undefined), bucketBytes);
     let total: Tensor | undefined;
     for (const [i, bucket] of buckets.entries()) {
-      const isLast = i === buckets.length - 1;
+      const isLast = i === buckets.length - 1, isPlain = commHook === "none";
       const parts = bucket.parameters.map((p) => p.grad!.flatten());
-      // The weight travels at the end of the last bucket, whatever its dtype: weights are small numbers.
-      if (isLast && weight !== undefined) parts.push(weight.to(bucket.dtype).reshape(1));
-      const sum = cat(parts).allReduce(group);
+      // The weight travels at the end of the last bucket, whatever its dtype: weights are small numbers. Rounded to 16 bits it would scale everything.
+      const hasWeight = isLast && weight !== undefined;
+      if (hasWeight && isPlain) parts.push(weight.to(bucket.dtype).reshape(1));
+      const sum = sumOf(cat(parts), group);
       let at = 0;
       for (const p of bucket.parameters) {
         const { shape } = p.grad!;
@@ -77,7 +103,7 @@ export function allReduceGradients(
         p.grad = sum.narrow(0, at, length).reshape(...shape);
         at += length;
       }
-      if (isLast && weight !== undefined) total = sum.select(0, at);
+      if (hasWeight) total = isPlain ? sum.select(0, at) : weight.allReduce(group);
     }
     if (weight !== undefined && total === undefined) {
       throw new RangeError("Cannot sum gradients over the ranks: no parameter has one");
@@ -87,7 +113,7 @@ export function allReduceGradients(
 }
 
 /**
- * A host array as a communicator takes it; float16 travels as raw bits.
+ * A host array as a communicator carries it when nothing is to be computed.
  *
  * @param data Any host array
  */

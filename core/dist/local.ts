@@ -1,4 +1,5 @@
 import { checkCollective, type Collective, type CommArray, type ReduceOp } from "./collective.ts";
+import { fromBfloat16Bits, toBfloat16Bits } from "../dtype.ts";
 import type { Comm, Work } from "./comm.ts";
 
 const DONE: Work = { wait() {} };
@@ -24,9 +25,9 @@ export class LocalComm implements Comm {
     this.worldSize = worldSize;
   }
 
-  allReduce(data: CommArray, op: ReduceOp = "sum"): Work {
-    this.record(checkCollective("allReduce", this.worldSize, { input: data, reduce: op }));
-    if (op === "sum") times(data, this.worldSize);
+  allReduce(data: CommArray, op: ReduceOp = "sum", as?: "bfloat16"): Work {
+    this.record(checkCollective("allReduce", this.worldSize, { input: data, reduce: op, as }));
+    if (op === "sum") times(data, this.worldSize, as);
     return DONE;
   }
 
@@ -67,9 +68,13 @@ export class LocalComm implements Comm {
   }
 }
 
-function times(data: CommArray, factor: number): void {
+function times(data: CommArray, factor: number, as?: "bfloat16"): void {
   if (factor === 1) return;
-  if (data instanceof BigInt64Array) {
+  if (as === "bfloat16") {
+    for (let i = 0; i < data.length; i++) {
+      data[i] = toBfloat16Bits(factor * fromBfloat16Bits(data[i] as number));
+    }
+  } else if (data instanceof BigInt64Array) {
     for (let i = 0; i < data.length; i++) data[i] *= BigInt(factor);
   } else {
     for (let i = 0; i < data.length; i++) data[i] *= factor;

@@ -1,6 +1,7 @@
 /** How a collective travels around the ring: which pieces a rank sends and receives, in which order. */
 import type { Collective, CollectiveName, CommArray, CommDType, ReduceOp } from "./collective.ts";
 import { DTYPE_NAMES, DTYPES } from "./collective.ts";
+import { fromBfloat16Bits, toBfloat16Bits } from "../dtype.ts";
 import { CHUNK } from "./frames.ts";
 
 /** Elements `start` to `end` of the data. */
@@ -108,8 +109,26 @@ type Combine = (data: CommArray, at: number, values: CommArray, n: number) => vo
 
 /** One set of loops per dtype, so that each stays specialised for its type. */
 export const COMBINE = Object.fromEntries(
-  DTYPE_NAMES.map((dtype) => [dtype, makeCombine()]),
+  DTYPE_NAMES.map((dtype) => [dtype, dtype === "bfloat16" ? makeBfloat16() : makeCombine()]),
 ) as Record<CommDType, Record<ReduceOp, Combine>>;
+
+/** The same for bits of bfloat16: each step rounds, as on a GPU. */
+function makeBfloat16(): Record<ReduceOp, Combine> {
+  const loop =
+    (f: (a: number, b: number, n: number) => number): Combine => (data, at, values, n) => {
+      for (let i = 0; i < values.length; i++) {
+        const a = fromBfloat16Bits(data[at + i] as number),
+          b = fromBfloat16Bits(values[i] as number);
+        data[at + i] = toBfloat16Bits(f(a, b, n));
+      }
+    };
+  return {
+    sum: loop((a, b) => a + b),
+    mean: loop((a, b, n) => (a + b) / n),
+    max: loop((a, b) => Math.max(a, b)),
+    min: loop((a, b) => Math.min(a, b)),
+  };
+}
 
 // The loops are written for numbers and run for BigInt64Array as well: the operators are the same.
 function makeCombine(): Record<ReduceOp, Combine> {

@@ -4,7 +4,7 @@ import { checkCollective, type Collective, type CommArray, type ReduceOp } from 
 import type { Comm, Work } from "./comm.ts";
 import { ControlBlock, type Place, SLOTS, State, Word } from "./control.ts";
 import { captureSite, describeSite } from "./call_site.ts";
-import { heartbeatTimeout, type Rank, RankEnv } from "./rank.ts";
+import { heartbeatTimeout, type Rank, RankEnv, SECONDARY_FAILURE } from "./rank.ts";
 import type { TcpMessage, TcpWorkerData } from "./tcp_worker.ts";
 
 /** Longest wait for a sign of life of the communicator thread, in milliseconds. */
@@ -81,9 +81,9 @@ export class TcpComm implements Comm {
     return comm;
   }
 
-  allReduce(data: CommArray, op: ReduceOp = "sum"): Work {
+  allReduce(data: CommArray, op: ReduceOp = "sum", as?: "bfloat16"): Work {
     return this.#post(
-      checkCollective("allReduce", this.worldSize, { input: data, reduce: op }),
+      checkCollective("allReduce", this.worldSize, { input: data, reduce: op, as }),
     );
   }
 
@@ -106,11 +106,7 @@ export class TcpComm implements Comm {
   }
 
   abort(reason = "abort() was called"): void {
-    if (this.#ended) return;
-    this.#ended = reason;
-    this.#stopListening();
-    this.#tell({ abort: reason });
-    this.#stop(State.failed);
+    this.#abort(reason, this.rank);
   }
 
   close(): void {
@@ -141,8 +137,12 @@ export class TcpComm implements Comm {
     const options = { signal: events.signal };
     this.#stopListening = () => events.abort();
     const because = (error: unknown) => {
-      const at = describeSite(error);
-      this.abort(`${error}${at ? `, at ${at}` : ""}`.slice(0, 2000));
+      const at = describeSite(error), text = String(error);
+      // who stops because of another rank must not be taken for the cause
+      const blamed = SECONDARY_FAILURE.exec(text);
+      const origin = blamed === null ? this.rank : Number(blamed[1]);
+      const own = text.replace(/^.*?\bStopped by rank \d+: /s, "");
+      this.#abort(`${own}${at ? `, at ${at}` : ""}`.slice(0, 2000), origin);
     };
     addEventListener("error", (event) => because(event.error), options);
     addEventListener("unhandledrejection", (event) => because(event.reason), options);
@@ -152,6 +152,14 @@ export class TcpComm implements Comm {
       this.#tell({ close: true });
       this.#stop(State.closed);
     }, options);
+  }
+
+  #abort(reason: string, origin: number): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#stopListening();
+    this.#tell({ abort: reason, origin });
+    this.#stop(State.failed);
   }
 
   /** The error of the group; from now on the program knows of it. */

@@ -28,7 +28,7 @@ export interface TcpWorkerData {
 /** Messages from the program to its thread. */
 export type TcpMessage =
   | { readonly buffer: number; readonly memory: SharedArrayBuffer }
-  | { readonly abort: string }
+  | { readonly abort: string; readonly origin: number }
   | { readonly close: true };
 
 const TICK_MS = 200;
@@ -61,7 +61,7 @@ parentPort!.on("message", (message: TcpMessage) => {
     buffers.set(message.buffer, message.memory);
     bufferCame.get(message.buffer)?.();
   } else if ("abort" in message) {
-    stop(message.abort);
+    stop(message.abort, message.origin);
   } else {
     leave();
   }
@@ -151,9 +151,9 @@ function ended(text: string): void {
 }
 
 /** The program, or the loss of the launcher, ends the group. */
-async function stop(text: string): Promise<void> {
+async function stop(text: string, origin = data.rank): Promise<void> {
   if (closing) return;
-  const failure: Failure = { origin: data.rank, lost: -1, text };
+  const failure: Failure = { origin, lost: -1, text };
   await Promise.race([meeting.fail({ failure }), sleep(TELL_MS)]);
   ended(meeting.explain(failure));
   await meeting.told();

@@ -234,3 +234,8 @@ export {
 } from "./fractional_pooling.ts";
 export { ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold } from "./unfold.ts";
 export { type Summary, summary, type SummaryOptions, type SummaryRow } from "./summary.ts";
+export {
+  DistributedDataParallel,
+  type DistributedDataParallelOptions,
+  type JoinOptions,
+} from "./distributed_data_parallel.ts";
