@@ -1,5 +1,5 @@
 /** The CUDA backend: kernels printed for NVRTC, products by cuBLASLt, captured steps as graphs. Opened on first use; importing it needs nothing. */
-import { createMatmul, createRoutines } from "./routines.ts";
+import { createRoutines } from "./routines.ts";
 import type {
   Backend,
   BackendStats,
@@ -58,7 +58,6 @@ export class CudaBackend implements Backend {
     this.routines = this.#counted(createRoutines({
       runtime: this.runtime,
       transfer: this.#transfer,
-      matmul: createMatmul(this.runtime),
       host: (launch) => {
         this.#facts.set(launch, "host");
         return launch;

@@ -1,6 +1,6 @@
 /** The named routines of a device: vendor libraries, hand-written kernels, and the host for what is not worth a kernel. */
 import { tryOr } from "./vendor.ts";
-import type { Launch, Operand, RoutineCall, RoutineLaunch, Routines } from "../../device.ts";
+import type { Launch, Operand, RoutineLaunch, Routines } from "../../device.ts";
 import { dtypes } from "../../dtype.ts";
 import { allReduce } from "../collective.ts";
 import type { CommArray } from "../../dist/collective.ts";
@@ -8,6 +8,7 @@ import { plainTable } from "../plain/mod.ts";
 import { CublasProducts } from "./cublas_matmul.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { ncclGroup } from "./nccl.ts";
+import { cudaRoutines } from "./routine_table.ts";
 import type { CudaRuntime } from "./runtime.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -17,14 +18,12 @@ export interface RoutineContext {
   readonly runtime: CudaRuntime;
   /** Copies to and from the host. */
   readonly transfer: Transfer;
-  /** Matrix products. */
-  readonly matmul: Routines["matmul"];
   /** Marks a launch that needs the host, so that no graph takes it. */
   readonly host: (launch: Launch) => Launch;
 }
 
 /** The table of routines. */
-export function createRoutines({ runtime, transfer, matmul, host }: RoutineContext): Routines {
+export function createRoutines({ runtime, transfer, host }: RoutineContext): Routines {
   // Factorisations and the like: computed by plain loops on the host.
   const plain = plainTable((_name, run) => (call, buffers): RoutineLaunch => ({
     start: host(() => {
@@ -37,9 +36,11 @@ export function createRoutines({ runtime, transfer, matmul, host }: RoutineConte
       upload(transfer, operands[last].data, buffers[last] as CudaBuffer);
     }),
   }));
+  const own = cudaRoutines(runtime);
   return {
     ...plain,
-    matmul,
+    ...own,
+    matmul: createMatmul(runtime, own.matmul),
     allReduce: (call, buffers): RoutineLaunch => {
       const buffer = buffers[0] as CudaBuffer;
       const onDevice = ncclGroup(runtime, call.params.group)?.allReduce(call, buffer);
@@ -53,16 +54,15 @@ export function createRoutines({ runtime, transfer, matmul, host }: RoutineConte
   };
 }
 
-/** Products by cuBLASLt where it can, else by kernels of our own. `PTA_CUBLAS=off` leaves it out. */
-export function createMatmul(runtime: CudaRuntime): Routines["matmul"] {
+/** Products by cuBLASLt where it can, else by a kernel of our own. `PTA_CUBLAS=off` leaves it out. */
+function createMatmul(runtime: CudaRuntime, own: Routines["matmul"]): Routines["matmul"] {
   let products: CublasProducts | undefined | "unopened" = "unopened";
   return (call, buffers): RoutineLaunch => {
     if (products === "unopened") {
       products = tryOr("PTA_CUBLAS", () => new CublasProducts(runtime));
     }
-    const start = products?.bind(call as RoutineCall<"matmul">, buffers as CudaBuffer[]);
-    if (start === undefined) throw new Error("TODO plain matmul");
-    return { start };
+    const start = products?.bind(call, buffers as CudaBuffer[]);
+    return start === undefined ? own(call, buffers) : { start };
   };
 }
 
