@@ -1,4 +1,5 @@
 /** Reverse-mode differentiation: one walk over the graph, rules from the table. */
+import { setWalking } from "./anomaly.ts";
 import { setAutocastContext } from "./amp/state.ts";
 import { gradientParents, nodeRules } from "./grad_rules.ts";
 import { constNode, type Node, setGradEnabled } from "./node.ts";
@@ -107,7 +108,9 @@ export function walk(
       gradients.set(node, g);
       if (node.leaf !== undefined || stops?.has(node)) continue;
       const rule = nodeRules[node.kind] as (n: Node, g: Tensor) => readonly (Node | undefined)[];
+      const outer = setWalking(node);
       const flows = rule(node, wrap(g));
+      setWalking(outer);
       gradientParents(node).forEach((parent, i) => {
         const flow = flows[i];
         if (flow !== undefined && parent.needsGrad) give(parent, flow);
@@ -115,6 +118,7 @@ export function walk(
     }
     return gradients;
   } finally {
+    setWalking(undefined);
     setAutocastContext(region);
     setGradEnabled(before);
   }

@@ -5,6 +5,7 @@
  * @module
  */
 export * from "./tensor/mod.ts";
+export { isDetectingAnomaly, setDetectAnomaly } from "./anomaly.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { type DType, type DTypeFacts, dtypes, type HostArray, isFloat, promote } from "./dtype.ts";
 export { capture, type Captured } from "./capture.ts";
@@ -53,8 +54,11 @@ export {
   allReduceGradients,
   type AllReduceGradientsOptions,
   broadcastFromRoot,
+  type CommHook,
   hostView,
 } from "./dist/data_parallel.ts";
+export { LocalSGD, type LocalSGDOptions } from "./dist/local_sgd.ts";
+export { type NamedTensors, syncModelStates } from "./dist/same_model.ts";
 export { type Comm, communicator, initComm, setCommunicator, type Work } from "./dist/comm.ts";
 export { type Rank, readRank } from "./dist/rank.ts";
 /** The safetensors format. */

@@ -96,6 +96,13 @@ export interface NodeOf<K extends NodeKind> {
 export type Node = { [K in NodeKind]: NodeOf<K> }[NodeKind];
 
 let nextId = 1;
+let made: ((node: Node) => void) | undefined;
+
+/** Has somebody told of every node that is made. */
+export function onNode(listener: ((node: Node) => void) | undefined): void {
+  made = listener;
+}
+
 let gradEnabled = true;
 
 /** Whether operations are recorded for gradients. */
@@ -134,6 +141,7 @@ export function makeNode<K extends NodeKind>(
     leaf: undefined,
   };
   // The union of node kinds is exactly what this generic object is, but TypeScript cannot see it.
+  made?.(node as unknown as Node);
   return node as unknown as Node;
 }
 
