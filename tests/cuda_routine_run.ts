@@ -1,0 +1,73 @@
+/**
+ * Runs the cases of `cuda_routine_cases.ts` on the CUDA device that the environment gives, and prints what differs, as JSON. A process of its own: the tests run it
+ * with stand-ins for NVIDIA's libraries, `deno task test:gpu` with the real ones.
+ */
+import { CudaBackend } from "../core/backend/cuda/mod.ts";
+import { cudaRoutines } from "../core/backend/cuda/routine_table.ts";
+import type { Buffer, RoutineLaunch } from "../core/device.ts";
+import { codecs, dtypes, type HostArray } from "../core/dtype.ts";
+import { type RoutineCase, routineCases } from "./cuda_routine_cases.ts";
+
+/** What came of the cases. */
+export interface Outcome {
+  readonly device: string;
+  readonly passed: number;
+  readonly failures: readonly string[];
+}
+
+type Routine = (call: unknown, buffers: readonly Buffer[]) => RoutineLaunch;
+
+function encoded(c: RoutineCase, i: number): HostArray {
+  const { dtype } = c.call.operands[i], numbers = c.data[i];
+  const array = dtypes[dtype].array(numbers.length), { encode } = codecs[dtype];
+  for (let j = 0; j < numbers.length; j++) array[j] = encode(numbers[j]) as never;
+  return array;
+}
+
+/** Why a result is wrong; undefined when it is right. */
+function difference(c: RoutineCase, got: HostArray): string | undefined {
+  const { dtype } = c.call.operands.at(-1)!, { decode } = codecs[dtype], want = c.want!;
+  for (let i = 0; i < want.length; i++) {
+    const g = decode(got[i]), w = want[i];
+    if (g === w || (Number.isNaN(g) && Number.isNaN(w))) continue;
+    if (!(Math.abs(g - w) <= c.limit * (1 + Math.abs(w)))) return `at ${i}: got ${g}, want ${w}`;
+  }
+  return undefined;
+}
+
+function run(
+  backend: CudaBackend,
+  routines: Record<string, Routine>,
+  c: RoutineCase,
+): string | undefined {
+  const buffers = c.call.operands.map((o, i) => backend.alloc(o.dtype, c.data[i].length));
+  try {
+    buffers.forEach((b, i) => backend.write(b, encoded(c, i)));
+    const { start } = routines[c.call.name](c.call, buffers);
+    const last = buffers[buffers.length - 1];
+    // Twice: nothing may be left from the first time but what accumulates.
+    for (let turn = 0; turn < 2; turn++) {
+      backend.write(last, encoded(c, buffers.length - 1));
+      start();
+    }
+    const got = backend.read(last, 0, last.length);
+    return c.want === undefined ? "no error for an index out of range" : difference(c, got);
+  } catch (error) {
+    const message = (error as Error).message;
+    return c.want === undefined && message.startsWith("Cannot index with") ? undefined : message;
+  } finally {
+    buffers.forEach((b) => backend.free(b));
+  }
+}
+
+if (import.meta.main) {
+  const backend = new CudaBackend(), failures: string[] = [];
+  const own = Deno.args.includes("--backend") ? backend.routines : cudaRoutines(backend.runtime);
+  let passed = 0;
+  for (const c of routineCases()) {
+    const why = run(backend, own as unknown as Record<string, Routine>, c);
+    if (why === undefined) passed++;
+    else failures.push(`${c.label}: ${why}`);
+  }
+  console.log(JSON.stringify({ device: backend.runtime.facts.name, passed, failures }));
+}
