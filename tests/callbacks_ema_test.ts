@@ -10,7 +10,9 @@ import {
   evaluateEvery,
   modelEma,
   type ModelEmaOptions,
+  reduceOnPlateau,
   type RunPosition,
+  timeBudget,
   type Trainer,
   updateBatchNormStatistics,
   weightAveraging,
@@ -269,6 +271,45 @@ for (const [name, make] of Object.entries(averaging)) {
     }
   });
 }
+
+Deno.test("reduceOnPlateau, timeBudget: a resumed run goes on with what they knew", async () => {
+  const run = async (memory?: Memory, resume = false) => {
+    let time = 0;
+    const rates: number[] = [];
+    const trainer = smallTrainer({
+      callbacks: [
+        { name: "clock", onTrainStepEnd: () => void (time += 1000) },
+        reduceOnPlateau({ patience: 1, factor: 0.5, threshold: 0.5 }),
+        timeBudget({ seconds: 33, now: () => time }),
+        {
+          name: "rates",
+          onTrainEpochStart: (t) => void rates.push(t.optimizer!.paramGroups[0].lr),
+        },
+        ...(memory === undefined || resume ? [] : [memory.callback]),
+      ],
+      ...(resume ? { checkpointer: memory } : {}),
+    });
+    await trainer.train({
+      trainDataset: smallDataset(20),
+      evalDataset: smallDataset(6),
+      numEpochs: 20,
+      perDeviceBatchSize: 4,
+      ...(resume ? { resumeFrom: "memory" } : {}),
+    });
+    return { at: trainer.numUpdates, weights: weightsOf(trainer.model), rates };
+  };
+  const whole = await run();
+  assertEquals(whole.at, 33);
+  assert(new Set(whole.rates).size > 2, `${whole.rates}`);
+  // After 18 points the run stands at the end of an epoch, after 21 inside one.
+  for (const at of [18, 21]) {
+    const memory = new Memory(at);
+    await run(memory);
+    const resumed = await run(memory, true);
+    assertEquals([resumed.at, resumed.weights], [whole.at, whole.weights]);
+    assertEquals(resumed.rates, whole.rates.slice(-resumed.rates.length));
+  }
+});
 
 Deno.test("weightAveraging: the plain mean of late epochs, then a constant rate", async () => {
   const rates: number[] = [];

@@ -37,7 +37,7 @@ export function reduceOnPlateau(options: ReduceOnPlateauOptions = {}): Callback 
         trainer.print(`${watchMetric} stands still: the learning rate goes to ${after}`);
       }
     },
-    stateDict: () => scheduler?.stateDict(),
+    stateDict: () => scheduler?.stateDict() ?? saved,
     loadStateDict: (state: optim.SchedulerStateDict) => {
       saved = state;
     },
