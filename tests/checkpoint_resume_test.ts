@@ -11,6 +11,7 @@ import {
   saveState,
   type SaveStateOptions,
   saveTrainingState,
+  timeBudget,
   TrainingStateError,
   type TrainOptions,
 } from "@pta/trainer";
@@ -239,6 +240,21 @@ Deno.test("SIGTERM saves at the next step and stops; the run goes on from there"
     assertEquals(again.lines[0], `Going on from "${path}": 1 epochs and 2 batches are over`);
     const whole = await train(make(`${folder}/whole`, { save }));
     assertEquals(weightsOf(again.model), weightsOf(whole.model));
+  }));
+
+Deno.test("a run whose time is used up is saved where it stops", () =>
+  inFolder(async (folder) => {
+    let seconds = 0;
+    const budget = () => timeBudget({ seconds: 8, now: () => 1000 * seconds++ });
+    const save = { everySteps: undefined, everyEpochs: 9 };
+    const stopped = await train(make(folder, { save, callbacks: [budget()] }));
+    const [{ path }, ...others] = await listStates(folder);
+    assertEquals([path, others], [`${folder}/state_000001_step_${stopped.numUpdates}`, []]);
+    assert(stopped.numUpdates < 9 && stopped.stopReason !== undefined);
+    const again = await train(make(folder, { save }));
+    const whole = await train(make(`${folder}/whole`, { save }));
+    assertEquals(weightsOf(again.model), weightsOf(whole.model));
+    assertEquals(again.runHistory.all(), whole.runHistory.all());
   }));
 
 Deno.test("a launcher that has restarted the ranks asks for the latest state", () =>

@@ -43,6 +43,7 @@ const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps
 async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
   const { epoch, stepInEpoch } = t.position;
   const window = accumulationAt(t.runConfig, epoch);
+  t.leaveSafePoint();
   await t.trainEpochStart();
   t.lossTracker.reset();
   await t.emit("onTrainEpochStart", {});
@@ -86,6 +87,7 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     await t.emit("onTrainStepEnd", { batch, batchOutput, step, isOptimizerStep, isFiller });
     await t.reach({ epoch, stepInEpoch: step + 1 }, position.isLast ? "step" : undefined);
     if (position.isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
+    t.leaveSafePoint();
   }
   t.isFillerStep = false;
   await t.trainEpochEnd();

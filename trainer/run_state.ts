@@ -81,7 +81,10 @@ export abstract class TrainerRunState extends TrainerServices {
     return { ...this.#place, numUpdates: this.numUpdates };
   }
 
-  /** Whether the training state can be saved now: in the event `onSafePoint`, and when no run is going on. */
+  /**
+   * Whether the training state can be saved now: in the event `onSafePoint`, in `onStopTrainingError` when the run was stopped there, and when no run is
+   * going on.
+   */
   get isAtSafePoint(): boolean {
     return this.#isAtSafePoint || !this.isRunning;
   }
@@ -92,16 +95,15 @@ export abstract class TrainerRunState extends TrainerServices {
     after: "step" | "epoch" | undefined,
   ): void | Promise<void> {
     this.#place = { epoch: place.epoch, stepInEpoch: place.stepInEpoch };
-    if (after !== undefined && this.listens("onSafePoint")) return this.#offerToSave(after);
+    this.#isAtSafePoint = after !== undefined;
+    if (after !== undefined && this.listens("onSafePoint")) {
+      return this.emit("onSafePoint", { after });
+    }
   }
 
-  async #offerToSave(after: "step" | "epoch"): Promise<void> {
-    this.#isAtSafePoint = true;
-    try {
-      await this.emit("onSafePoint", { after });
-    } finally {
-      this.#isAtSafePoint = false;
-    }
+  /** Goes on from a safe point; the loop calls it. */
+  leaveSafePoint(): void {
+    this.#isAtSafePoint = false;
   }
 
   /**

@@ -22,7 +22,10 @@ export interface SaveStateOptions {
   readonly everyMinutes?: number;
   /** Saves and stops, in good order, when the process gets one of these signals; SIGTERM by default, nothing on Windows. */
   readonly signals?: readonly Deno.Signal[];
-  /** Whether the end of the last epoch is saved in any case; true by default. */
+  /**
+   * Whether the end of the last epoch is saved in any case, and where a callback has stopped the run at a safe point, as `timeBudget` does; true by
+   * default.
+   */
   readonly atEnd?: boolean;
   /** How many of the latest states stay; 3 by default, Infinity for all. The best one stays besides. */
   readonly keepLast?: number;
@@ -63,6 +66,8 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
     throw new RangeError(`Cannot use everyMinutes ${everyMinutes}: it must be above 0`);
   }
   let lastSave = 0;
+  /** Position of the last save, so that one moment is not saved twice. */
+  let saved = "";
   let signal: Deno.Signal | undefined;
   const handlers = new Map<Deno.Signal, () => void>();
 
@@ -82,7 +87,7 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
   const save = async (trainer: Trainer, after: SafePoint["after"]): Promise<string> => {
     const metric = after === "epoch" ? watchedValue(trainer, watchMetric) : undefined;
     const path = await saveTrainingState(trainer, { directory, metric });
-    lastSave = now();
+    [lastSave, saved] = [now(), JSON.stringify(trainer.position)];
     const isBetter = directionOf(trainer, watchMetric, options.direction);
     await together(async () => {
       if (!trainer.runConfig.isWorldProcessZero || keepLast === Infinity) return;
@@ -96,7 +101,7 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
     ...callback({
       name: "saveState",
       onTrainingRunStart: async (trainer) => {
-        [lastSave, signal] = [now(), undefined];
+        [lastSave, saved, signal] = [now(), "", undefined];
         for (const name of signals) {
           const handler = () => void (signal = name);
           Deno.addSignalListener(name, handler);
@@ -126,6 +131,11 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
           } after ${trainer.numUpdates} steps; the training state is in "${path}"`,
           { everywhere: true },
         );
+      },
+      onStopTrainingError: async (trainer) => {
+        const { position } = trainer;
+        if (!atEnd || !trainer.isAtSafePoint || saved === JSON.stringify(position)) return;
+        await save(trainer, position.stepInEpoch === 0 ? "epoch" : "step");
       },
       cleanup: () => {
         for (const [name, handler] of handlers) Deno.removeSignalListener(name, handler);

@@ -43,9 +43,7 @@ export function timeBudget(options: TimeBudgetOptions): Callback {
     loadStateDict: (state: { seconds: number }) => {
       before = state.seconds;
     },
-    onTrainStepEnd: (trainer, { isOptimizerStep }) => {
-      if (isOptimizerStep) check(trainer);
-    },
-    onTrainingRunEpochEnd: check,
+    // Where the run can be saved, so that nothing is lost.
+    onSafePoint: check,
   });
 }
