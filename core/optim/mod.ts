@@ -10,6 +10,7 @@ export { CountedOptimizer, type Scalars } from "./counted.ts";
 export type { StepGuard } from "./guard.ts";
 export { LBFGS, type LBFGSOptions } from "./lbfgs.ts";
 export { Lion, type LionOptions } from "./lion.ts";
+export { stochasticBfloat16, type StorageOptions } from "./low_storage.ts";
 export { Muon, type MuonAdjustment, type MuonOptions } from "./muon.ts";
 export { NAdam, type NAdamOptions } from "./nadam.ts";
 export { Optimizer, type OptionCheck, type ParamState, type StateForm } from "./optimizer.ts";

@@ -4,6 +4,7 @@ import { suspendAutocast } from "../amp/state.ts";
 import type { Shape } from "../shape.ts";
 import { full, keep, noGrad, realize, Tensor } from "../tensor/mod.ts";
 import { guardAssign, type StepGuard } from "./guard.ts";
+import { LowStorage, type StorageOptions } from "./low_storage.ts";
 import {
   type OptimizerOptions,
   ParamGroup,
@@ -153,7 +154,10 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
           if (guard.unscale !== undefined) {
             for (const p of params) p.grad = p.grad!.mul(guard.unscale.to(p.grad!.dtype));
           }
+          const low = this.#low;
+          if (low !== undefined) this.#showLow(low, params);
           const updated = this.update(group, params);
+          low?.settle();
           if (guard.skip !== undefined) this.#skipWhere(guard.skip, updated, params);
           changed.push(...params.map((p) => p.grad!), ...updated);
         }
@@ -163,6 +167,42 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
       })
     );
     return loss;
+  }
+
+  /**
+   * Says how parameters and state are stored; before the first step, or before a state is loaded.
+   *
+   * @param options dtype of the state, and whether bfloat16 is rounded by chance
+   * @returns This optimizer
+   * @throws {TypeError} When the state's dtype is no float
+   * @throws {RangeError} When there is a state already
+   */
+  setStorage(options: StorageOptions): this {
+    const { stateDtype, stochasticRounding = false } = options;
+    if (stateDtype !== undefined && !isFloat(stateDtype)) {
+      throw new TypeError(
+        `Cannot store the state of ${this.name} in ${stateDtype}: it must be a float`,
+      );
+    }
+    if (this.state.size > 0) {
+      throw new RangeError(`Cannot change the storage of ${this.name}: it has a state already`);
+    }
+    this.#stateDtype = stateDtype;
+    this.#low = stochasticRounding || stateDtype !== undefined
+      ? new LowStorage(stochasticRounding)
+      : undefined;
+    return this;
+  }
+
+  #low: LowStorage | undefined;
+  #stateDtype: DType | undefined;
+
+  #showLow(low: LowStorage, params: readonly Tensor[]): void {
+    for (const p of params) {
+      if (p.grad!.dtype !== "float64") p.grad = p.grad!.to("float32");
+      low.show(p);
+      for (const t of Object.values(this.state.get(p) ?? {})) low.show(t);
+    }
   }
 
   /** What decides about the step being made. */
@@ -208,12 +248,16 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
 
   /** A kept tensor of one value, by default of zeros like `p`. */
   protected newState(p: Tensor, value: number = 0, shape: Shape = p.shape): Tensor {
-    return keep(full(shape, value, { dtype: p.dtype, device: p.device }).realize());
+    const dtype = this.#stateDtype ?? p.dtype;
+    const made = keep(full(shape, value, { dtype, device: p.device }).realize());
+    this.#low?.show(made);
+    return made;
   }
 
   /** What a tensor of the state looks like: like the parameter, the step count apart. */
   protected stateForm(p: Tensor, key: string): StateForm {
-    return key === "step" ? { shape: [], dtype: "float32" } : { shape: p.shape, dtype: p.dtype };
+    if (key === "step") return { shape: [], dtype: "float32" };
+    return { shape: p.shape, dtype: this.#stateDtype ?? p.dtype };
   }
 
   /** State in PyTorch's layout. Tensors are the optimizer's own, not copies. */
