@@ -354,6 +354,31 @@ for (const [name, options, reason] of unfit) {
     }));
 }
 
+Deno.test("a part that does not take its state is named", () =>
+  inFolder(async (folder) => {
+    await train(make(folder), { numEpochs: 1 });
+    const error = await assertRejects(
+      () => train(make(folder), { createScheduler: (o) => new optim.StepLR(o, 3) }),
+      TypeError,
+    );
+    assertEquals(
+      error.message,
+      'Cannot go on with the saved run: the state "scheduler" does not fit. Cannot load the state of StepLR: it has no step_size, gamma',
+    );
+    const picky = callback({
+      name: "picky",
+      stateDict: () => 1,
+      loadStateDict: () => {
+        throw new RangeError("Cannot take this");
+      },
+    });
+    await train(make(folder, { callbacks: [picky] }), { numEpochs: 2 });
+    assertEquals(
+      (await assertRejects(() => train(make(folder, { callbacks: [picky] })), TypeError)).message,
+      'Cannot go on with the saved run: the state "callbacks.picky" does not fit. Cannot take this',
+    );
+  }));
+
 Deno.test("what cannot be saved names callback and path, and states are saved at safe points only", () =>
   inFolder(async (folder) => {
     const odd = callback({

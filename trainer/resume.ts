@@ -74,3 +74,22 @@ export const earlyStates: readonly string[] = [
   "history",
   "trainDataLoader",
 ];
+
+/**
+ * Gives a part of a run its saved state.
+ *
+ * @param name Name of the part, for the error
+ * @throws {TypeError} When the part does not take it; names the part
+ */
+export function loadPart(name: string, part: Stateful, state: unknown): void {
+  try {
+    part.loadStateDict(state);
+  } catch (error) {
+    throw new TypeError(
+      `Cannot go on with the saved run: the state "${name}" does not fit. ${
+        (error as Error).message
+      }`,
+      { cause: error },
+    );
+  }
+}

@@ -9,7 +9,13 @@ import type {
   TrainerOptions,
   TrainOptions,
 } from "./options.ts";
-import { type Checkpointer, earlyStates, type SavedRun, type Stateful } from "./resume.ts";
+import {
+  type Checkpointer,
+  earlyStates,
+  loadPart,
+  type SavedRun,
+  type Stateful,
+} from "./resume.ts";
 import { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
 import { StepRunner } from "./step.ts";
 import { TrainerSteps } from "./trainer_steps.ts";
@@ -191,7 +197,8 @@ export class Trainer extends TrainerSteps {
   async #restoreEarly({ position, states }: SavedRun): Promise<void> {
     const known = this.trainingState();
     for (const name of earlyStates) {
-      if (states.has(name)) known.get(name)?.loadStateDict(states.get(name));
+      const part = known.get(name);
+      if (part !== undefined && states.has(name)) loadPart(name, part, states.get(name));
     }
     this.#isLoaderPlaced = states.get("trainDataLoader") !== undefined &&
       known.has("trainDataLoader");
@@ -213,7 +220,7 @@ export class Trainer extends TrainerSteps {
     if (saved === undefined) return;
     for (const [name, part] of this.trainingState()) {
       const isLate = name === "history" || !earlyStates.includes(name);
-      if (isLate && saved.states.has(name)) part.loadStateDict(saved.states.get(name));
+      if (isLate && saved.states.has(name)) loadPart(name, part, saved.states.get(name));
     }
   }
 
