@@ -34,7 +34,9 @@ export function report(
   const { ends, interrupted } = group;
   const failed = ends.filter((end) => end.code !== 0);
   if (failed.length === 0) return { code: ExitCode.ok, text: "", headline: "" };
-  const before = failed.filter((end) => !end.stopped);
+  // Ctrl-C may reach a rank before the launcher
+  const own = interrupted === undefined ? undefined : 128 + SIGNALS[interrupted].number;
+  const before = failed.filter((end) => !end.stopped && end.code !== own);
   const [first] = failed;
   if (before.length === 0 && interrupted !== undefined) {
     const text = `Stopped by ${interrupted}`;

@@ -50,9 +50,11 @@ export interface RunOptions {
 }
 
 /** After the first failure the other ranks have this long to say what they saw. */
-const LAST_WORDS_MS = 300;
+const LAST_WORDS_MS = 1000;
 /** From SIGTERM to SIGKILL after a failure. */
 const KILL_MS = 2000;
+/** Ctrl-C reaches all processes of a terminal, in any order. */
+const SAME_SIGNAL_MS = 50;
 /** A grandchild may hold a rank's output open; it is not waited for longer than this. */
 const DRAIN_MS = 1000;
 
@@ -147,6 +149,9 @@ class Group {
     this.#heartbeats = setInterval(() => this.#listen(), every);
     await Promise.all(this.#watching);
     clearInterval(this.#heartbeats);
+    const isSignal = this.#ends.some(({ signal }) => SIGNALS.some((name) => name === signal));
+    // the launcher may have been sent the same, and not know yet
+    if (isSignal) await new Promise((go) => setTimeout(go, SAME_SIGNAL_MS));
     for (const timer of this.#timers) clearTimeout(timer);
     return {
       ends: this.#ends,

@@ -48,7 +48,8 @@ export function sharesTerminal(): boolean {
   if (Deno.build.os !== "linux") return Deno.stdin.isTerminal();
   try {
     const stat = Deno.readTextFileSync("/proc/self/stat");
-    const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 1).split(" ");
+    // after the name: state, parent, group, session, terminal, foreground group of the terminal
+    const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return group === foreground;
   } catch {
     return false;

@@ -151,6 +151,11 @@ Deno.test("report: a kill while memory ran out is the system's; nothing is said 
   const { text } = report(group(killed, { outOfMemory: true }), 2, false);
   assertStringIncludes(text, "(signal 9: the system killed it because memory ran out)");
   assertEquals(report(group([end(0), end(1)]), 2, false), { code: 0, text: "", headline: "" });
+  const early = [end(0, { code: 130, signal: "SIGINT" })];
+  assertEquals(
+    report(group(early, { interrupted: "SIGINT" }), 1, false).text,
+    "Stopped by SIGINT",
+  );
   const interrupted = [end(0, { code: 143, signal: "SIGTERM", stopped: true })];
   assertEquals(
     report(group(interrupted, { interrupted: "SIGTERM" }), 1, false).text,

@@ -15,6 +15,8 @@ Deno.test("layers: imports along the arrows pass", () => {
     ["core/mod.ts", `export * as nn from "./nn/mod.ts";`],
     ["trainer/loop.ts", `import { Tensor } from "@pta/core";`],
     ["launch/launch.ts", `import { names } from "@pta/core/dist/rank";`],
+    ["launch/scripts/self_test.ts", `import { nn } from "@pta/accelerated";`],
+    ["launch/scripts/libraries.ts", `import { openBlas } from "@pta/ffi";`],
     ["mod.ts", `import "@pta/core/backend"; export * from "@pta/trainer";`],
     [
       "examples/digits.ts",
@@ -46,6 +48,8 @@ Deno.test("layers: imports against the arrows are reported", () => {
     ["trainer/loop.ts", `import { Tensor } from "../core/mod.ts";`],
     ["launch/launch.ts", `import { Tensor } from "@pta/core";`],
     ["launch/launch.ts", `import { Trainer } from "@pta/trainer";`],
+    ["launch/test_command.ts", `import "./scripts/self_test.ts";`],
+    ["launch/scripts/self_test.ts", `import { nn } from "@pta/core";`],
     ["examples/digits.ts", `import { nn } from "@pta/core";`],
     ["examples/digits.ts", `import { nn } from "@pta/core/nn";`],
   ];
