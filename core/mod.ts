@@ -6,6 +6,11 @@
  */
 export * from "./tensor/mod.ts";
 export { isDetectingAnomaly, setDetectAnomaly } from "./anomaly.ts";
+export {
+  type Float32MatmulPrecision,
+  float32MatmulPrecision,
+  setFloat32MatmulPrecision,
+} from "./matmul_precision.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { type DType, type DTypeFacts, dtypes, type HostArray, isFloat, promote } from "./dtype.ts";
 export { capture, type Captured } from "./capture.ts";

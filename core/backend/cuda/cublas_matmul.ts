@@ -12,6 +12,7 @@ import { log } from "../../debug.ts";
 import type { Launch, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
+import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import { type Matrix, outerOffsets, type Product, readProduct } from "../product.ts";
 import type { CudaBuffer } from "./memory.ts";
 import type { CudaRuntime } from "./runtime.ts";
@@ -172,7 +173,8 @@ export class CublasProducts {
     align: { a: number; b: number; c: number },
   ): Prepared | undefined {
     const { a, b, dtype, out } = types, last = p.batch.at(-1);
-    const tf32 = dtype === "float32" && float32Precision.tf32;
+    const tf32 = dtype === "float32" &&
+      (float32Precision.tf32 || float32MatmulPrecision() !== "highest");
     const key = `${p.m} ${p.n} ${p.k} ${JSON.stringify(types)} ${p.c.rowStride} ${
       last === undefined ? "" : `${last.count} ${last.a} ${last.b} ${last.c}`
     } ${align.a} ${align.b} ${align.c} ${tf32}`;
