@@ -1,7 +1,15 @@
 /** Freezing, unfreezing, parameter groups. */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { nn, optim, type Tensor } from "@pta/core";
-import { addUnfrozen, discriminativeGroups, geometricRates, ModelFreezer } from "@pta/trainer";
+import { manualSeed, nn, optim, type Tensor } from "@pta/core";
+import {
+  addUnfrozen,
+  cosineSchedule,
+  createRunConfig,
+  discriminativeGroups,
+  geometricRates,
+  ModelFreezer,
+  polynomialSchedule,
+} from "@pta/trainer";
 import { smallDataset, smallTrainer } from "./trainer_support.ts";
 
 const numbersOf = (t: Tensor) => Array.from(t.data() as Float32Array);
@@ -174,4 +182,60 @@ Deno.test("discriminativeGroups: rates fall towards the input, each parameter is
   assertThrows(() => discriminativeGroups(net, { lr: 0.1 }), RangeError, "without parameters");
   assertThrows(() => geometricRates(0, 1, 3), RangeError, "must be above 0");
   assert(geometricRates(0.1, 0.1, 1).length === 1);
+});
+
+for (const capture of [true, false]) {
+  Deno.test(`ModelFreezer: groups unfrozen from one epoch to another learn from then on, ${capture ? "captured" : "plain"}`, async () => {
+    const run = async (withGroups: boolean) => {
+      manualSeed(1);
+      const net = model(), freezer = new ModelFreezer(net, { batchNorms: "freeze" });
+      freezer.freeze();
+      const groups = discriminativeGroups(net, { lr: 0.1, decay: 0.5, skip: () => false });
+      const optimizer = new optim.SGD(withGroups ? groups : freezer.trainableParameters(), {
+        lr: 0.1,
+        momentum: 0.9,
+      });
+      const seen: string[] = [];
+      const before = Object.entries(net.stateDict()).map(([n, t]) => [n, numbersOf(t)] as const);
+      const trainer = smallTrainer({
+        model: net,
+        optimizer,
+        capture,
+        callbacks: [
+          freezer.callback({ unfreezeAt: { 2: { from: -2 }, 4: {} } }),
+          {
+            name: "look",
+            onTrainEpochEnd: () => {
+              const now = net.stateDict();
+              const moved = before.filter(([n, old]) => numbersOf(now[n]).join() !== old.join());
+              seen.push([...new Set(moved.map(([n]) => n.split(".")[0]))].join());
+            },
+          },
+        ],
+      });
+      await trainer.train({
+        trainDataset: smallDataset(24),
+        numEpochs: 4,
+        perDeviceBatchSize: 6,
+        createScheduler: cosineSchedule(),
+      });
+      return { seen, lines: trainer.lines };
+    };
+    const { seen, lines } = await run(true);
+    assertEquals(seen, ["2", "1,2", "1,2", "0,1,2"]);
+    assertEquals(lines, ["Unfrozen: 1", "Unfrozen: 0"]);
+    // What the optimizer does not have stays, unfrozen or not; statistics of the normalisation follow.
+    assertEquals((await run(false)).seen, ["2", "2", "2", "0,2"]);
+  });
+}
+
+Deno.test("schedules take up groups that are added on the way", () => {
+  const net = model(), [a, b] = net.parameters();
+  const optimizer = new optim.SGD([a], { lr: 0.4 });
+  const config = createRunConfig({ trainPerDeviceBatchSize: 1, maxNumTrainSteps: 4 });
+  const scheduler = polynomialSchedule({ min: 0 })(optimizer, config);
+  scheduler.step();
+  optimizer.addParamGroup({ params: [b], lr: 0.1 });
+  scheduler.step();
+  optimizer.paramGroups.forEach((g, i) => assertAlmostEquals(g.lr, [0.2, 0.05][i], 1e-12));
 });

@@ -5,6 +5,7 @@ import {
   InMemoryRunHistory,
   JsonlRunHistory,
   plotLines,
+  plotMetrics,
   type RunHistory,
 } from "@pta/trainer";
 
@@ -164,6 +165,15 @@ Deno.test("history: the picture has one curve a metric, interrupted by NaN", () 
   assert(svg.includes(">train_loss_epoch</text>") && svg.includes(">eval_loss_epoch</text>"));
   assert(!svg.includes(">accuracy</text>") && !svg.includes("NaN"));
   assertThrows(() => history.plot(["nothing"]), RangeError, "nothing");
+});
+
+Deno.test("history: metrics of any store are drawn, over steps when they belong to steps", () => {
+  const history = new InMemoryRunHistory();
+  fill(history);
+  const steps = plotMetrics([history.get("learning_rate")]);
+  assert(steps.includes(">optimizer step</text>"));
+  assert(plotMetrics(history.all()).includes(">epoch</text>"));
+  assert(history.plot(["accuracy"]).includes(">accuracy (%)</text>"));
 });
 
 Deno.test("history: the picture of curves puts points where they belong", () => {

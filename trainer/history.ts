@@ -1,5 +1,5 @@
 /** Metrics of a run: values of epochs and of single optimizer steps. */
-import { type LineOptions, plotLines } from "./history/plot.ts";
+import { type LineOptions, plotMetrics } from "./history/plot.ts";
 import { decodeNumber, encodeNumber, type HistoryState } from "./history/state.ts";
 import { historyTable, type TableOptions } from "./history/table.ts";
 
@@ -221,13 +221,8 @@ export class InMemoryRunHistory implements RunHistory {
    * @throws {RangeError} When nothing was recorded under a name
    */
   plot(names?: readonly string[], options: LineOptions = {}): string {
-    const chosen = (names ?? this.names.filter((n) => /loss/i.test(n))).map((n) => this.get(n));
-    const bySteps = chosen.some((m) => m.values.some((v) => v.step !== undefined));
-    const lines = chosen.map((m) => ({
-      label: m.unit.trim() === "" ? m.name : `${m.name} (${m.unit.trim()})`,
-      points: m.values.map((v) => [bySteps ? v.step ?? v.epoch : v.epoch, v.value] as const),
-    }));
-    return plotLines(lines, { xLabel: bySteps ? "step" : "epoch", ...options });
+    const chosen = names ?? this.names.filter((n) => /loss/i.test(n));
+    return plotMetrics(chosen.map((n) => this.get(n)), options);
   }
 
   #known(name: string): { facts: MetricFacts; values: MetricValue[] } {

@@ -101,6 +101,7 @@ export {
   addUnfrozen,
   type FreezablePart,
   type FreezeRange,
+  type FreezerCallbackOptions,
   type FrozenBatchNorms,
   ModelFreezer,
   type ModelFreezerOptions,
@@ -123,7 +124,7 @@ export {
   type RunHistory,
 } from "./history.ts";
 export { JsonlRunHistory, type JsonlRunHistoryOptions } from "./history/jsonl.ts";
-export { type Line, type LineOptions, plotLines } from "./history/plot.ts";
+export { type Line, type LineOptions, plotLines, plotMetrics } from "./history/plot.ts";
 export type { HistoryState, StoredMetric, StoredNumber, StoredValue } from "./history/state.ts";
 export { historyTable, type TableOptions } from "./history/table.ts";
 export { LossTracker } from "./loss_tracker.ts";

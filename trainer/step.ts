@@ -178,6 +178,8 @@ export class StepRunner {
     if (position.isLast) {
       t.optimizerStep();
       t.optimizerZeroGrad();
+      // Gradients of parameters that the optimizer does not have would pile up, and a captured step could not find them again.
+      for (const p of this.#parameters) p.grad = undefined;
     }
     return result;
   }

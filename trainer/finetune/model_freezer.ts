@@ -23,6 +23,12 @@ export interface FreezeRange {
   readonly to?: number;
 }
 
+/** Options of {@linkcode ModelFreezer.callback}. */
+export interface FreezerCallbackOptions {
+  /** Groups by the epoch, from 1, at whose start they are unfrozen: `{ 3: { from: 1 }, 5: {} }`. */
+  readonly unfreezeAt?: Readonly<Record<number, FreezeRange>>;
+}
+
 /** A part of the model as the freezer counts it. */
 export interface FreezablePart {
   /** From 0 at the input. */
@@ -151,23 +157,23 @@ export class ModelFreezer {
   /**
    * Unfreezes layer groups; all of them when no range is given. Their modules leave evaluation mode at the next epoch.
    *
-   * @param range Which groups; `{ from: -1, to: 0 }` by default
+   * @param range Which groups; `{ from: 0, to: -1 }` by default
    * @returns Parameters that now take gradients and did not before, by group
    * @throws {RangeError} When the range lies outside of the model
    */
   unfreeze(range: FreezeRange = {}): UnfrozenGroups {
-    return this.#unfreeze(select(this.#groups(), { from: -1, to: 0, ...range }, "layer groups"));
+    return this.#unfreeze(select(this.#groups(), { from: 0, to: -1, ...range }, "layer groups"));
   }
 
   /**
    * Unfreezes layers, counted over the whole model; all of them when no range is given.
    *
-   * @param range Which layers; `{ from: -1, to: 0 }` by default
+   * @param range Which layers; `{ from: 0, to: -1 }` by default
    * @returns Parameters that now take gradients and did not before, by layer
    * @throws {RangeError} When the range lies outside of the model
    */
   unfreezeLayers(range: FreezeRange = {}): UnfrozenGroups {
-    return this.#unfreeze(select(this.#layers(), { from: -1, to: 0, ...range }, "layers"));
+    return this.#unfreeze(select(this.#layers(), { from: 0, to: -1, ...range }, "layers"));
   }
 
   #freeze(parts: readonly Part[], { evalMode = false }: { evalMode?: boolean }): string[] {
@@ -208,9 +214,26 @@ export class ModelFreezer {
     for (const m of this.#evalModules) m.training = false;
   }
 
-  /** For the trainer, which puts the whole model into training mode at the start of each epoch: keeps frozen modules in evaluation mode. */
-  callback(): Callback {
-    return callback({ name: "modelFreezer", onTrainEpochStart: () => this.applyModes() });
+  /**
+   * For the trainer, which puts the whole model into training mode at the start of each epoch: keeps frozen modules in evaluation mode, and with
+   * `unfreezeAt` unfreezes groups from one epoch to another. Then the optimizer must have all parameters from the start, frozen ones as well, which it leaves alone
+   * until then: `discriminativeGroups(model, { lr, skip: () => false })`.
+   */
+  callback(options: FreezerCallbackOptions = {}): Callback {
+    const { unfreezeAt = {} } = options;
+    return callback({
+      name: "modelFreezer",
+      onTrainEpochStart: (trainer) => {
+        const { currentEpoch } = trainer.runHistory;
+        // Those of earlier epochs too: a resumed run has not seen them.
+        for (const [epoch, range] of Object.entries(unfreezeAt)) {
+          if (Number(epoch) > currentEpoch) continue;
+          const names = Object.keys(this.unfreeze(range));
+          if (names.length > 0) trainer.print(`Unfrozen: ${names.join(", ")}`);
+        }
+        this.applyModes();
+      },
+    });
   }
 
   /** A line for each layer group: indices, name, class, parameters, frozen or not. */

@@ -1,4 +1,5 @@
 /** Curves as an SVG picture, without any library. */
+import type { Metric } from "../history.ts";
 
 /** One curve. */
 export interface Line {
@@ -155,4 +156,23 @@ export function plotLines(lines: readonly Line[], options: LineOptions = {}): st
     out.push(text(16, middle, yLabel, "middle", ` transform="rotate(-90 16 ${f(middle)})"`));
   }
   return `${out.join("\n")}\n</svg>\n`;
+}
+
+/**
+ * Draws metrics, one curve each: over optimizer steps when all their values belong to steps, else over epochs.
+ *
+ * @param metrics Of any history, as its `all()` or `get()` gives them
+ * @param options Size, texts, logarithmic axes
+ * @returns An SVG document
+ */
+export function plotMetrics(metrics: readonly Metric[], options: LineOptions = {}): string {
+  const bySteps = metrics.every((m) => m.values.every((v) => v.step !== undefined));
+  const lines = metrics.map((m) => {
+    const unit = m.unit.trim();
+    return {
+      label: unit === "" ? m.name : `${m.name} (${unit})`,
+      points: m.values.map((v) => [bySteps ? v.step! : v.epoch, v.value] as const),
+    };
+  });
+  return plotLines(lines, { xLabel: bySteps ? "optimizer step" : "epoch", ...options });
 }

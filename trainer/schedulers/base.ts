@@ -86,10 +86,15 @@ export abstract class FieldScheduler<F extends object = object> implements Sched
   /**
    * Sets the groups to {@linkcode currentValues}.
    *
-   * @throws {RangeError} When there are as many values as groups neither are
+   * @throws {RangeError} When there is neither one value nor as many as groups
    */
   protected apply(): void {
-    const values = this.currentValues(), groups = this.optimizer.paramGroups;
+    const groups = this.optimizer.paramGroups;
+    // Groups that were added since, as by finetuning, start from what they have.
+    for (let i = this.baseValues.length; i < groups.length; i++) {
+      this.baseValues.push(baseOf(groups[i], this.field, i));
+    }
+    const values = this.currentValues();
     if (values === undefined) return;
     const list = typeof values === "number" ? groups.map(() => values) : values;
     if (list.length !== groups.length) {
