@@ -162,13 +162,13 @@ export abstract class TrainerServices {
   }
 
   /**
-   * Lets timers and signals run, at most every 100 ms: a loop of resolved promises alone starves them.
+   * Lets timers and signals run, at most every 200 ms: a loop of resolved promises alone starves them.
    *
    * @returns A promise when it is time
    */
   breathe(): void | Promise<void> {
     const now = performance.now();
-    if (now - this.#lastBreath < 100) return;
+    if (now - this.#lastBreath < 200) return;
     this.#lastBreath = now;
     return new Promise((resolve) => setTimeout(resolve, 0));
   }
