@@ -45,8 +45,7 @@ export function geometricRates(first: number, last: number, count: number): numb
  * Every parameter is in exactly one group; those outside of all layer groups go with the first.
  *
  * ```ts
- * import { nn, optim } from "@pta/core";
- * import { discriminativeGroups } from "@pta/trainer";
+ * import { discriminativeGroups, nn, optim } from "@pta/accelerated";
  *
  * const model = new nn.Sequential(new nn.Linear(4, 8), new nn.ReLU(), new nn.Linear(8, 2));
  * const groups = discriminativeGroups(model, { lr: 1e-3, decay: 0.5, weightDecay: 0.01 });
