@@ -25,7 +25,7 @@ function measure(tensors: readonly (Tensor | undefined)[], device: string): Tens
 /**
  * Records norms of gradients and weights: `grad_norm` and `weight_norm` (2-norms over all parameters) and `grad_max` (largest absolute element), and
  * with `perParameter` also `grad_norm/<name>` and `weight_norm/<name>`. Gradients are those that the optimizer uses: means over window and ranks,
- * clipped. They are measured on the device within the step, captured or not, and read every `every` steps.
+ * clipped. They are measured on the device within the step, captured or not, which takes two reductions of each gradient, and read every `every` steps.
  */
 export function gradientStatistics(options: GradientStatisticsOptions = {}): Callback {
   const { every = 50, perParameter = false } = options;
