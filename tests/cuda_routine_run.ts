@@ -35,17 +35,20 @@ function difference(c: RoutineCase, got: HostArray): string | undefined {
   return undefined;
 }
 
+/** Memory and launch of a case. All are bound before the first runs, so that their texts can be compiled together. */
+function prepare(backend: CudaBackend, routines: Record<string, Routine>, c: RoutineCase) {
+  const buffers = c.call.operands.map((o, i) => backend.alloc(o.dtype, c.data[i].length));
+  return { c, buffers, start: routines[c.call.name](c.call, buffers).start };
+}
+
 function run(
   backend: CudaBackend,
-  routines: Record<string, Routine>,
-  c: RoutineCase,
+  { c, buffers, start }: ReturnType<typeof prepare>,
 ): string | undefined {
-  const buffers = c.call.operands.map((o, i) => backend.alloc(o.dtype, c.data[i].length));
+  const last = buffers[buffers.length - 1];
   try {
     buffers.forEach((b, i) => backend.write(b, encoded(c, i)));
-    const { start } = routines[c.call.name](c.call, buffers);
-    const last = buffers[buffers.length - 1];
-    // Twice: nothing may be left from the first time but what accumulates.
+    // Twice: nothing may be left from the first time.
     for (let turn = 0; turn < 2; turn++) {
       backend.write(last, encoded(c, buffers.length - 1));
       start();
@@ -55,19 +58,23 @@ function run(
   } catch (error) {
     const message = (error as Error).message;
     return c.want === undefined && message.startsWith("Cannot index with") ? undefined : message;
-  } finally {
-    buffers.forEach((b) => backend.free(b));
   }
 }
 
 if (import.meta.main) {
   const backend = new CudaBackend(), failures: string[] = [];
-  const own = Deno.args.includes("--backend") ? backend.routines : cudaRoutines(backend.runtime);
+  const routines = (Deno.args.includes("--backend")
+    ? backend.routines
+    : cudaRoutines(backend.runtime)) as unknown as Record<string, Routine>;
   let passed = 0;
-  for (const c of routineCases()) {
-    const why = run(backend, own as unknown as Record<string, Routine>, c);
+  for (
+    const prepared of routineCases().map((c) =>
+      prepare(backend, routines, c)
+    )
+  ) {
+    const why = run(backend, prepared);
     if (why === undefined) passed++;
-    else failures.push(`${c.label}: ${why}`);
+    else failures.push(`${prepared.c.label}: ${why}`);
   }
   console.log(JSON.stringify({ device: backend.runtime.facts.name, passed, failures }));
 }

@@ -170,7 +170,7 @@ function blockText(form: Form, name: string): string {
   return `${text}
 // onlyTotals: what each chunk comes to, in totals. Otherwise results; totals are those of all chunks when there are several.
 extern "C" __global__ void __launch_bounds__(${THREADS}) ${name}(${inputs}, int length, int chunk, int chunks, ${S} *totals, int onlyTotals) {
-  __shared__ alignas(16) char memory[${THREADS / 32} * sizeof(${S})];
+  alignas(16) __shared__ char memory[${THREADS / 32} * sizeof(${S})];
   ${S} *ofWarp = (${S} *)memory;
   const int t = threadIdx.x, lane = t % 32, warp = t / 32;
   const i64 row = blockIdx.x / chunks;

@@ -83,7 +83,7 @@ function sortText(dtype: DType): { text: string; runs: string; merge: string } {
 extern "C" __global__ void __launch_bounds__(256) ${runs}(
     const ${e.stored} *x, int *out, ${key} *sorted, int length, int width, int each, i64 segments,
     int together, int count, int descending) {
-  __shared__ alignas(16) char memory[${RUN} * sizeof(${key})];
+  alignas(16) __shared__ char memory[${RUN} * sizeof(${key})];
   ${key} *keys = (${key} *)memory;
   const i64 first = (i64)blockIdx.x * together;
   const int total = together * width;
