@@ -150,7 +150,12 @@ export {
 export { CallbackError, CallbackRunner } from "./runner.ts";
 export { type BatchLimits, TrainerRunState } from "./run_state.ts";
 export { TrainerServices } from "./services.ts";
-export { type IterableDataset, StreamLoader, type StreamLoaderOptions } from "./stream_loader.ts";
+export {
+  type IterableDataset,
+  StreamLoader,
+  type StreamLoaderOptions,
+  type StreamState,
+} from "./stream_loader.ts";
 export { Trainer } from "./trainer.ts";
 export { TrainerSteps } from "./trainer_steps.ts";
 export {

@@ -38,8 +38,8 @@ export interface StreamLoaderOptions {
   readonly worldSize?: number;
 }
 
-/** Where a pass stands. */
-interface StreamState {
+/** Where a pass of a {@linkcode StreamLoader} stands. */
+export interface StreamState {
   /** Batches of the epoch that were used. */
   readonly batches: number;
   /** Whether no sample is left. */
