@@ -176,7 +176,11 @@ export function setInspector(next: typeof inspector): void {
 export function realizeNodes(nodes: readonly Node[]): void {
   if (nodes.every((n) => n.storage !== undefined)) return;
   // Gradients come first, the last layer's before all: what it was made of is free before the next one's is computed.
-  const roots = [...new Set([...pending(), ...nodes])].filter((n) => n.storage === undefined);
+  // A loss, though, comes last: with its consumers in front it would part from its gradient's row kernel.
+  const due = pending(), isScalar = (n: Node) => numel(n.shape) === 1;
+  const roots = [...new Set([...due.filter((n) => !isScalar(n)), ...nodes, ...due])].filter((n) =>
+    n.storage === undefined
+  );
   const grad = setGradEnabled(false);
   try {
     inspector?.(roots, (node) => run([node]));

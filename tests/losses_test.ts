@@ -1,6 +1,6 @@
 /** Losses: gradients, alignments counted one by one, agreement of forms, printing, refusals. Values against PyTorch are in tests/golden. */
 import { grad, gradcheck, nn, Parameter, type Tensor, tensor } from "@pta/core";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { closeNumbers, numbers, throwsExactly } from "./assert.ts";
 import { eachDevice, on } from "./devices.ts";
 
@@ -160,7 +160,14 @@ eachDevice("losses of wide logits stay finite", () => {
 eachDevice("a class out of range is no loss of 0", () => {
   const x = noise([2, 3], 13).float();
   for (const t of [ints([0, 3]), ints([-1, 0])]) {
-    assert(Number.isNaN(F.crossEntropy(x, t).item()));
+    const wrong = Math.max(...t.toArray() as number[]) === 3 ? 3 : -1;
+    for (const reduction of ["mean", "sum"] as const) {
+      assertThrows(
+        () => F.crossEntropy(x, t, { reduction }).item(),
+        RangeError,
+        `Cannot take a loss of classes: target holds ${wrong}, wanted 0 to 2`,
+      );
+    }
     assert(Number.isNaN(F.multiMarginLoss(x, t).item()));
   }
   assert(Number.isNaN(F.multilabelMarginLoss(x, ints([0, 3, -1, 1, -1, 0], [2, 3])).item()));

@@ -4,7 +4,8 @@
  */
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
-import { arange, type Tensor, where } from "../../tensor/mod.ts";
+import { explainLookup } from "../../origin.ts";
+import { arange, keep, type Tensor, tensor, where } from "../../tensor/mod.ts";
 import { checkProbability } from "../check.ts";
 import { checkReduction, reduceLoss, type Reduction, shapeOf } from "./reduction.ts";
 
@@ -27,7 +28,7 @@ export interface CrossEntropyOptions extends ClassLossOptions {
 /**
  * Cross entropy between softmax(input) and the target.
  *
- * A class outside `0 .. C - 1` that is not `ignoreIndex` makes the loss NaN: values are not read back to check them.
+ * A class outside `0 .. C - 1` that is not `ignoreIndex` raises a RangeError when the loss is computed.
  *
  * @param input Logits `[C]`, `[N, C]` or `[N, C, ...]`
  * @param target Classes `[]`, `[N]` or `[N, ...]` (int32, int64), or probabilities in the shape of `input`
@@ -60,7 +61,7 @@ export function crossEntropy(
 /**
  * `-input[n, target[n]]`, weighted: the negative log likelihood.
  *
- * A class outside `0 .. C - 1` that is not `ignoreIndex` makes the loss NaN: values are not read back to check them.
+ * A class outside `0 .. C - 1` that is not `ignoreIndex` raises a RangeError when the loss is computed.
  *
  * @param input Log probabilities `[C]`, `[N, C]` or `[N, C, ...]`
  * @param target Classes `[]`, `[N]` or `[N, ...]` (int32, int64)
@@ -111,6 +112,30 @@ function checkWeight(weight: Tensor | undefined, classes: number): void {
   );
 }
 
+/** Zeros that are looked up, by device, dtype and number of classes. */
+const tables = new Map<string, Tensor>();
+
+/**
+ * Zeros in the shape of the classes, looked up at them: a class that does not exist would pass for a loss of 0, but a lookup of it is an error on every
+ * device.
+ */
+function checkedZero(classes: Tensor, count: number, { dtype, device }: Tensor): Tensor {
+  const key = `${device} ${dtype} ${count}`;
+  let table = tables.get(key);
+  if (table === undefined || table.node.storage?.freed) {
+    // From the host: a constant would be folded away, and the check with it.
+    table = keep(tensor(new Array<number>(Math.max(1, count)).fill(0), { dtype, device }));
+    tables.set(key, table);
+  }
+  const zeros = table.indexSelect(0, classes.reshape([classes.numel]));
+  explainLookup(
+    zeros.node,
+    table.numel,
+    (i, n) => `Cannot take a loss of classes: target holds ${i}, wanted 0 to ${n - 1}`,
+  );
+  return zeros.reshape([...classes.shape]);
+}
+
 /** Loss of log probabilities `[..., C]` and classes `[...]`. */
 function classLoss(logp: Tensor, target: Tensor, options: CrossEntropyOptions): Tensor {
   const { weight, ignoreIndex = -100, reduction = "mean", labelSmoothing = 0 } = options;
@@ -120,17 +145,17 @@ function classLoss(logp: Tensor, target: Tensor, options: CrossEntropyOptions): 
   const ramp = arange(classes, undefined, undefined, { dtype: "int32", device });
   const isTarget = ramp.eq(t.unsqueeze(-1));
   const weighted = weight === undefined ? logp : logp.mul(weight);
-  // What lies outside must not pass for a loss of 0.
-  const isClass = t.ge(0).logicalAnd(t.lt(classes)).logicalOr(isCounted.logicalNot());
-  const guarded = (row: Tensor) => where(isClass, where(isCounted, row.neg(), 0), NaN);
-  let loss = guarded(where(isTarget, weighted, 0).sum(-1));
+  const inRange = checkedZero(where(isCounted, t, 0), classes, logp);
+  const counted = (row: Tensor) => where(isCounted, row.neg(), 0);
+  let loss = counted(where(isTarget, weighted, 0).sum(-1));
   if (labelSmoothing > 0) {
-    const smooth = guarded(weighted.sum(-1));
+    const smooth = counted(weighted.sum(-1));
     loss = loss.mul(1 - labelSmoothing).add(smooth.mul(labelSmoothing / classes));
   }
-  if (reduction !== "mean") return reduceLoss(loss, reduction);
+  if (reduction !== "mean") return reduceLoss(loss.add(inRange), reduction);
+  // Looked up where the targets are counted: in the loss itself it would part the row kernel from its gradient.
   const counts = weight === undefined
-    ? isCounted.to(logp.dtype)
-    : where(isCounted, where(isTarget, weight, 0).sum(-1), 0);
+    ? isCounted.to(logp.dtype).add(inRange)
+    : where(isCounted, where(isTarget, weight, 0).sum(-1), 0).add(inRange);
   return loss.sum().div(counts.sum());
 }
