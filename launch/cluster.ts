@@ -1,4 +1,4 @@
-/** What the starters of clusters say in the environment: Slurm's srun, torchrun, and what follows their names. */
+/** What the starters of clusters say in the environment: Slurm's srun, torchrun, Kubernetes, and what follows their names. */
 import { RankEnv } from "@pta/core/dist/rank";
 import { type Settings, UsageError } from "./settings.ts";
 
@@ -12,7 +12,7 @@ export interface Adopted {
 
 /** What the environment says of machines and ranks. */
 export interface Cluster {
-  /** Who said so: `Slurm` or `RANK and WORLD_SIZE`. */
+  /** Who said so: `Slurm`, `PET_NNODES` or `RANK and WORLD_SIZE`. */
   readonly source: string;
   readonly settings: Settings;
   readonly adopted?: Adopted;
@@ -31,7 +31,16 @@ const SLURM_PORTS = [20000, 20000] as const;
 export function readCluster(vars: Env): Cluster | undefined {
   // a rank of ours that starts a launcher of its own is nobody's rank there
   if (vars[RankEnv.launcherPid] !== undefined) return undefined;
-  return readRanks(vars) ?? readSlurm(vars);
+  return readMachines(vars) ?? readRanks(vars) ?? readSlurm(vars);
+}
+
+/** Kubernetes' operators count machines where others count ranks, and say so by torchrun's names. */
+function readMachines(vars: Env): Cluster | undefined {
+  if (vars.PET_NNODES === undefined || vars[RankEnv.localRank] !== undefined) return undefined;
+  const numMachines = number(vars, "PET_NNODES", 1, 1 << 16);
+  const name = vars.PET_NODE_RANK === undefined ? RankEnv.rank : "PET_NODE_RANK";
+  const machineRank = number(vars, name, 0, numMachines - 1, numMachines === 1 ? 0 : undefined);
+  return { source: "PET_NNODES", settings: { numMachines, machineRank } };
 }
 
 function readRanks(vars: Env): Cluster | undefined {

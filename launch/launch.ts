@@ -8,7 +8,7 @@
  */
 import { isLaunched } from "@pta/core/dist/rank";
 import { ExitCode } from "./exit_codes.ts";
-import { type CommandName, COMMANDS, mainHelp } from "./help.ts";
+import { commandLine } from "./command_line.ts";
 import { type LaunchOptions, settingsOf } from "./options.ts";
 import { readValue, SETTING_NAMES, UsageError } from "./settings.ts";
 
@@ -65,60 +65,10 @@ export async function launch(
   });
 }
 
-/** The command line: returns the exit code. What a command needs is loaded when it is called. */
-async function main(args: readonly string[]): Promise<number> {
-  const [word, ...rest] = args;
-  if (word !== undefined && Object.hasOwn(COMMANDS, word) && !exists(word, true)) {
-    if (word === "launch") return await launchCommand(rest);
-    const { runCommand } = await import("./commands.ts");
-    return await runCommand(word as Exclude<CommandName, "launch">, rest);
-  }
-  return await launchCommand(args);
-}
-
-async function launchCommand(args: readonly string[]): Promise<number> {
-  const { readFlags } = await import("./args.ts");
-  const flags = readFlags(args, { settings: true, switches: ["dry-run"] });
-  if (flags.help) {
-    console.log(mainHelp());
-    return ExitCode.ok;
-  }
-  const [script, ...scriptArgs] = flags.rest;
-  if (script === undefined) {
-    throw new UsageError("Missing the script: deno run -A launch/launch.ts [flags] train.ts");
-  }
-  await checkWord(script);
-  const program = { script, args: scriptArgs };
-  if (flags.own["dry-run"]) {
-    const { dryRun } = await import("./dry_run.ts");
-    await dryRun(flags.settings, flags.configFile, program);
-    return ExitCode.ok;
-  }
-  const { runProgram } = await import("./run.ts");
-  return await runProgram(flags.settings, flags.configFile, program);
-}
-
-/** A word that is no file may be a command with a slip of the hand. */
-async function checkWord(word: string): Promise<void> {
-  if (/[./:]/.test(word) || exists(word)) return;
-  const { nearest } = await import("./suggest.ts");
-  const near = nearest(word, Object.keys(COMMANDS));
-  if (near === undefined) return;
-  throw new UsageError(`Unknown command ${word}: did you mean ${near}?`);
-}
-
-function exists(path: string, isFile = false): boolean {
-  try {
-    return Deno.statSync(path).isFile || !isFile;
-  } catch {
-    return false;
-  }
-}
-
 if (import.meta.main) {
   let code: number;
   try {
-    code = await main(Deno.args);
+    code = await commandLine(Deno.args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`launch: ${error.message}`);

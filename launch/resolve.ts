@@ -43,6 +43,7 @@ export async function resolveSettings(
   const cluster = ownsRanks ? undefined : readCluster(vars);
   const config = configFile === null ? undefined : await findConfig(configFile);
   const values: Record<string, unknown> = {};
+  const warnings: string[] = [];
   const sources: Partial<Record<SettingName, string>> = {};
   const set = (name: SettingName, value: unknown, source: string) => {
     if (value === undefined || values[name] !== undefined) return;
@@ -54,7 +55,9 @@ export async function resolveSettings(
       for (const key of settingOf(name).env) {
         const text = vars[key];
         if (text === undefined || text === "" || SHARED_NAMES.has(key) !== shared) continue;
-        set(name, readValue(name, text, `${key}=${text}`), `environment ${key}`);
+        if (values[name] === undefined && !isOurs(key) && !canRead(name, text)) {
+          warnings.push(`${key}=${text} has no effect here`);
+        } else set(name, readValue(name, text, `${key}=${text}`), `environment ${key}`);
       }
     }
     if (!shared && vars.PTA_DEVICE === "cpu") set("cpu", true, "environment PTA_DEVICE");
@@ -77,9 +80,21 @@ export async function resolveSettings(
     adopted: cluster?.adopted,
     config,
     warnings: unused.length === 0
-      ? []
-      : [`${config!.path} sets what has no effect here: ${unused.join(", ")}`],
+      ? warnings
+      : [...warnings, `${config!.path} sets what has no effect here: ${unused.join(", ")}`],
   };
+}
+
+/** What others mean by their variables may be more than we know: `PET_NPROC_PER_NODE=auto`. */
+const isOurs = (key: string) => !/^(PET|ACCELERATE)_/.test(key);
+
+function canRead(name: SettingName, text: string): boolean {
+  try {
+    readValue(name, text, "");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Two ways to say how many ranks: the stronger source counts, so that a flag needs no second one to undo a file. */

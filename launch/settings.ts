@@ -85,7 +85,7 @@ export const SETTINGS = {
     value: "N",
     range: [1, 65536],
     help: "machines; start the launcher on each of them",
-    env: ["PTA_NUM_MACHINES", "PET_NNODES"],
+    env: ["PTA_NUM_MACHINES"],
     question: "How many machines",
   },
   machineRank: {
@@ -93,7 +93,7 @@ export const SETTINGS = {
     value: "I",
     range: [0, 65535],
     help: "number of this machine, from 0",
-    env: ["PTA_MACHINE_RANK", "PET_NODE_RANK"],
+    env: ["PTA_MACHINE_RANK"],
     question: "Number of this machine, from 0",
   },
   mainProcessIp: {

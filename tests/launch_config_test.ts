@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { readFlags } from "../launch/args.ts";
+import { commandLine } from "../launch/command_line.ts";
 import { firstHost, readCluster, tasksPerNode } from "../launch/cluster.ts";
 import { parseConfig, writeConfig } from "../launch/config_file.ts";
 import { editDistance, nearest } from "../launch/suggest.ts";
@@ -166,6 +167,8 @@ Deno.test("settings: flag before environment before file before default", async 
     assertMatch(out, new RegExp(`^mixed_precision +bf16 +file ${file}$`, "m"));
     assertMatch(out, /^timeout +300 +default$/m);
     assertEquals(err.trim(), `launch: ${file} sets what has no effect here: fsdp_config`);
+    const foreign = await runLauncher(["config", "show"], { PET_NPROC_PER_NODE: "auto" });
+    assertEquals(foreign.err.trim(), "launch: PET_NPROC_PER_NODE=auto has no effect here");
   });
 });
 
@@ -250,6 +253,12 @@ Deno.test("cluster: Slurm's and torchrun's variables", () => {
     localRank: 1,
     localWorldSize: 4,
   });
+  // a pod of Kubernetes is a machine, though it calls itself a rank
+  const pod = { RANK: "1", WORLD_SIZE: "2", PET_NNODES: "2", PET_NODE_RANK: "1" };
+  assertEquals(readCluster(pod), {
+    source: "PET_NNODES",
+    settings: { numMachines: 2, machineRank: 1 },
+  });
   assertEquals(readCluster({ ...torchrun, PTA_LAUNCHER_PID: "1" }), undefined);
 });
 
@@ -272,6 +281,11 @@ interface Wrong {
 }
 
 const wrong: readonly Wrong[] = [
+  {
+    args: [script],
+    env: { PET_NNODES: "1:4" },
+    says: /Cannot read PET_NNODES=1:4: wanted a whole/,
+  },
   {
     args: ["--num-proceses", "2", script],
     says: /Unknown flag --num-proceses: did you mean --num-processes\?$/,
@@ -471,22 +485,46 @@ const wrong: readonly Wrong[] = [
   },
 ];
 
+/** Runs a command line in this process, with other variables. */
+async function inProcess(args: readonly string[], env: Record<string, string>): Promise<Said> {
+  const all = { CUDA_VISIBLE_DEVICES: "", XDG_CONFIG_HOME: "/nonexistent", ...env };
+  const before = Object.keys(all).map((name) => [name, Deno.env.get(name)] as const);
+  const print = console.log, lines: unknown[] = [];
+  console.log = (...words) => void lines.push(...words);
+  for (const [name, value] of Object.entries(all)) Deno.env.set(name, value);
+  try {
+    const code = await commandLine(args);
+    return { code, out: lines.join("\n"), err: "" };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return { code: 2, out: lines.join("\n"), err: `launch: ${error.message}` };
+  } finally {
+    console.log = print;
+    for (const [name, value] of before) {
+      if (value === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+  }
+}
+
+type Said = Pick<LaunchResult, "code" | "out" | "err">;
+
 Deno.test(`malformed: ${wrong.length} mistakes, one clear line each, nothing started`, async () => {
   assert(wrong.length >= 40);
   await inFolder(async (folder) => {
-    const run = async ({ args, env = {}, yaml }: Wrong, i: number): Promise<LaunchResult> => {
+    for (const [i, { args, env = {}, yaml, says }] of wrong.entries()) {
       const file = `${folder}/${i}.yaml`;
       if (yaml !== undefined) await Deno.writeTextFile(file, yaml);
-      return await runLauncher(args, yaml === undefined ? env : { ...env, PTA_CONFIG_FILE: file });
-    };
-    for (let at = 0; at < wrong.length; at += 4) {
-      const results = await Promise.all(wrong.slice(at, at + 4).map((w, k) => run(w, at + k)));
-      results.forEach(({ code, out, err }, k) => {
-        const { args, says } = wrong[at + k];
-        const text = err.trimEnd().replace(`${folder}/${at + k}.yaml`, "FILE");
-        assertEquals([code, out, text.split("\n").length], [2, "", 1], `${args}: ${text}`);
-        assertMatch(text, new RegExp(`^launch: .*${says.source}`, says.flags), `${args}`);
-      });
+      const all: Record<string, string> = {
+        ...env,
+        PTA_CONFIG_FILE: yaml === undefined ? "" : file,
+      };
+      // some of them as processes of their own
+      const run = i % 8 === 0 ? runLauncher : inProcess;
+      const { code, out, err }: Said = await run(args, all);
+      const text = err.trimEnd().replace(file, "FILE");
+      assertEquals([code, out, text.split("\n").length], [2, "", 1], `${args}: ${text}`);
+      assertMatch(text, new RegExp(`^launch: .*${says.source}`, says.flags), `${args}`);
     }
   });
 });

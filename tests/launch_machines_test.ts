@@ -80,6 +80,44 @@ Deno.test("machines: both start again after a rank of one has died, bit for bit"
   }
 });
 
+Deno.test("machines: a port in use is an error for several, and another one is taken on one", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.6", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const several = await launchTraining([...flags(0, 2, "127.0.0.6", port), script, "1"], secret);
+  assertEquals([several.code, several.err.trim()], [
+    2,
+    `launch: Cannot listen on port ${port}: it is in use; give another --main-process-port on all machines`,
+  ]);
+  const one = await launchTraining([
+    "--num-processes=2",
+    "--main-process-ip=127.0.0.6",
+    `--main-process-port=${port}`,
+    script,
+    "1",
+  ]);
+  assertEquals(one.code, 0, one.err);
+  assertMatch(one.err, new RegExp(`^launch: Port ${port} is in use, the ranks meet at \\d+$`, "m"));
+});
+
+Deno.test("machines: a host that does not exist, or does not listen, ends in time and is named", async () => {
+  const machine = (host: string, port: number) =>
+    launchTraining([...flags(1, 2, host, port), "--timeout=4", script, "1"], secret);
+  const [unknown, silent] = await Promise.all([
+    machine("no-such-host.invalid", 29511),
+    machine("127.0.0.7", freePort("127.0.0.7")),
+  ]);
+  for (
+    const [{ code, err, seconds }, host] of [[unknown, "no-such-host"], [
+      silent,
+      "127.0.0.7",
+    ]] as const
+  ) {
+    assertEquals(code, 1);
+    assertStringIncludes(err, host);
+    assert(seconds < 30);
+  }
+});
+
 Deno.test("machines: when one dies, the other ends and names its rank", async () => {
   const port = freePort("127.0.0.5"), folder = await Deno.makeTempDir();
   try {
