@@ -15,6 +15,12 @@ for (const n of [2, 3, 4]) {
   });
 }
 
+Deno.test("tcp: all collectives on 3 ranks without shared memory", async () => {
+  const { code, out, err } = await ranks(3, ["all"], { PTA_SHARED_MEMORY: "0" });
+  assertEquals([code, err], [0, ""]);
+  for (let r = 0; r < 3; r++) assertStringIncludes(out, `rank ${r} of 3: all ok`);
+});
+
 Deno.test("tcp: a script that never closes its communicator still ends", async () => {
   const { code, err } = await ranks(2, ["open"]);
   assertEquals([code, err], [0, ""]);

@@ -74,6 +74,7 @@ const places: readonly (readonly [RegExp, Layer])[] = [
 const packages: Readonly<Record<string, string>> = {
   "@pta/accelerated": "mod.ts",
   "@pta/ffi": "ffi/mod.ts",
+  "@pta/ffi/shared_memory": "ffi/shared_memory.ts",
   "@pta/core": "core/mod.ts",
   "@pta/core/backend": "core/backend/mod.ts",
   "@pta/core/dist/rank": "core/dist/rank.ts",

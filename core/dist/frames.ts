@@ -1,11 +1,14 @@
 /** Frames on the connection of two neighbours in the ring: kind, number of the collective, length, payload. */
 import { writeAll } from "./auth.ts";
 
-/** What a frame is about. `open` comes before the data of every collective and says what the sender has called. */
-export const Kind = { open: 1, data: 2, abort: 3, bye: 4 } as const;
+/**
+ * What a frame is about. `open` comes before the data of every collective and says what the sender has called; `shared`
+ * is data that lies in memory which both processes see; `credit` says that such memory may be used again.
+ */
+export const Kind = { open: 1, data: 2, abort: 3, bye: 4, shared: 5, credit: 6 } as const;
 
 /** Bytes of data in one frame at most; a multiple of every element size. */
-export const CHUNK = 1 << 19;
+export const CHUNK = 1 << 20;
 const HEAD = 16;
 const CAPACITY = 4 * (CHUNK + HEAD);
 const MAGIC = 0x70746131;

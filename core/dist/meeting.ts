@@ -5,6 +5,7 @@ import { explain, type Failure, type FailureReport } from "./failure.ts";
 import { type NodeFacts, ownFacts, verdict } from "./preflight.ts";
 import { Ring } from "./ring.ts";
 import { SideChannel } from "./side_channel.ts";
+import { shareSlots } from "./slots.ts";
 import { StoreServer } from "./store.ts";
 import type { StoreClient } from "./store_client.ts";
 import type { TcpWorkerData } from "./tcp_worker.ts";
@@ -144,11 +145,12 @@ export class Meeting {
         ),
         connect(store, key, next, label(rank, next), timeout),
       ]);
+      const slots = await shareSlots(store, rank, worldSize, this.#data.sharesMemory);
       const ring = new Ring(rank, worldSize, timeout * 1000, fromPrev, toNext, {
         decide: (report) => this.#decide(report),
         site: (seq) => this.#hooks.site(seq),
         failed: () => this.#hooks.failed(this.#failure ?? { origin: rank, lost: -1, text: "" }),
-      });
+      }, slots);
       // nobody may go on before all are connected
       const one = new Int32Array(1);
       await ring.run(

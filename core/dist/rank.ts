@@ -18,6 +18,8 @@ export const RankEnv = {
   launcherPid: "PTA_LAUNCHER_PID",
   timeout: "PTA_COMM_TIMEOUT",
   heartbeat: "PTA_HEARTBEAT_TIMEOUT",
+  /** `0`: ranks of one machine use connections only, and no shared memory. */
+  sharedMemory: "PTA_SHARED_MEMORY",
   device: "PTA_DEVICE",
   turbo: "PTA_TURBO",
   threads: "PTA_THREADS",

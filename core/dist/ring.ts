@@ -11,6 +11,7 @@ import {
 } from "./failure.ts";
 import { COMBINE, planRing, type ReceivePiece } from "./plan.ts";
 import { tryClose } from "./auth.ts";
+import { type Slots, SMALL } from "./slots.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -74,6 +75,7 @@ export class Ring {
     private readonly fromPrev: Deno.Conn,
     private readonly toNext: Deno.Conn,
     private readonly hooks: RingHooks,
+    private readonly slots: { readonly out: Slots | undefined; readonly in: Slots | undefined },
   ) {
     this.prev = (rank + worldSize - 1) % worldSize;
     this.next = (rank + 1) % worldSize;
@@ -197,7 +199,7 @@ export class Ring {
       const width = data.BYTES_PER_ELEMENT;
       for (const { start, end, after } of sends) {
         while (received < after) await new Promise<void>((go) => wake = go);
-        await this.#send(Kind.data, seq, bytes.subarray(start * width, end * width));
+        await this.#sendData(seq, bytes.subarray(start * width, end * width));
       }
     };
     const receive = async () => {
@@ -205,10 +207,12 @@ export class Ring {
       this.#heard = true;
       for (const piece of receives) {
         const frame = await this.#receive();
-        if (frame.kind !== Kind.data || frame.seq !== seq) {
+        const isShared = frame.kind === Kind.shared;
+        if ((frame.kind !== Kind.data && !isShared) || frame.seq !== seq) {
           throw new Error(`Cannot go on with ${name}: rank ${this.prev} sent something else`);
         }
-        store(call, data, piece, frame.payload, n);
+        if (isShared) this.#takeShared(frame, (bytes) => store(call, data, piece, bytes, n));
+        else store(call, data, piece, frame.payload, n);
         received++;
         wake?.();
       }
@@ -229,6 +233,24 @@ export class Ring {
       `Cannot run collective #${seq}: rank ${rank} called ${own}, rank ${prev} called ${other}`,
       { seq, ranks: [rank, prev], calls: [own, other] },
     );
+  }
+
+  /** Data goes through shared memory where there is some. */
+  async #sendData(seq: number, bytes: Uint8Array): Promise<void> {
+    const { out } = this.slots;
+    if (out === undefined || bytes.length < SMALL) return await this.#send(Kind.data, seq, bytes);
+    this.#sending = true;
+    const slot = await out.put(bytes);
+    await this.#send(Kind.shared, seq, new Uint8Array(Uint32Array.of(slot, bytes.length).buffer));
+  }
+
+  #takeShared({ payload, seq }: Frame, use: (bytes: Bytes) => void): void {
+    const [slot, length] = new Uint32Array(payload.slice().buffer);
+    if (this.slots.in === undefined) throw new Error("Cannot read the frame: malformed");
+    use(this.slots.in.get(slot, length));
+    const word = new Uint8Array(Uint32Array.of(slot).buffer);
+    // a neighbour that is gone is noticed elsewhere
+    this.#upstream.send(Kind.credit, seq, word).catch(() => {});
   }
 
   async #send(kind: number, seq: number, payload: Uint8Array): Promise<void> {
@@ -269,6 +291,11 @@ export class Ring {
   /** Takes note of bad news; false when nothing more will come from that rank. */
   #hear(frame: Frame | undefined, from: number): boolean {
     if (frame === undefined) return false;
+    if (frame.kind === Kind.credit) {
+      this.#lastProgress = performance.now();
+      this.slots.out?.release(new Uint32Array(frame.payload.slice().buffer)[0]);
+      return true;
+    }
     if (frame.kind === Kind.bye) this.#left.add(from);
     if (frame.kind !== Kind.abort) return frame.kind !== Kind.bye;
     this.accept(readFailure(JSON.parse(new TextDecoder().decode(frame.payload))));

@@ -68,6 +68,7 @@ export class TcpComm implements Comm {
       launcher: Number(env(RankEnv.launcherPid) ?? 0),
       reportDir: env(RankEnv.reportDir),
       device: env(RankEnv.device) || "default",
+      sharesMemory: env(RankEnv.sharedMemory) !== "0",
     };
     const worker = new Worker(workerUrl(), { workerData });
     worker.unref();

@@ -23,6 +23,8 @@ export interface TcpWorkerData {
   /** Folder for the status of this rank. */
   readonly reportDir: string | undefined;
   readonly device: string;
+  /** Whether ranks of one machine hand on data through shared memory. */
+  readonly sharesMemory: boolean;
 }
 
 /** Messages from the program to its thread. */
