@@ -27,7 +27,8 @@ class AccuracyTrainer extends Trainer {
     const output = super.calculateEvalBatchLoss(batch), [, target] = batch as Tensor[];
     const isRight = (output.modelOutputs as Tensor).argmax(1).eq(target).to("float32");
     // A running mean on the device: nothing is read before the end, so the step can be replayed.
-    this.accuracy.update(isRight.mean(), output.batchSize);
+    // A rank that only keeps the others company counts nothing.
+    this.accuracy.update(isRight.mean(), this.isFillerStep ? 0 : output.batchSize);
     realize(...this.accuracy.tensors);
     return output;
   }

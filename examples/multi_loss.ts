@@ -35,7 +35,9 @@ class TwoLossTrainer extends Trainer {
       image_loss: nn.functional.mseLoss(modelOutputs.image, x),
     };
     const batchSize = x.shape[0], trackers = Object.values(this.trackers);
-    trackers.forEach((tracker, i) => tracker.update(Object.values(parts)[i], batchSize));
+    // A rank that only keeps the others company counts nothing.
+    const weight = this.isFillerStep ? 0 : batchSize;
+    trackers.forEach((tracker, i) => tracker.update(Object.values(parts)[i], weight));
     realize(...trackers.flatMap((tracker) => tracker.tensors));
     return { loss: parts.class_loss.add(parts.image_loss.mul(5)), modelOutputs, batchSize };
   }
