@@ -1,6 +1,12 @@
 /** What the tests of training states share: a folder that goes away, a trainer with dropout and Adam. */
 import { nn, optim } from "@pta/core";
-import { type Callback, saveState, type SaveStateOptions, type TrainOptions } from "@pta/trainer";
+import {
+  type Callback,
+  saveState,
+  type SaveStateOptions,
+  type TrainerOptions,
+  type TrainOptions,
+} from "@pta/trainer";
 import { QuietTrainer, smallDataset, smallModel } from "./trainer_support.ts";
 
 /** Gives `body` a folder, and takes it away afterwards. */
@@ -19,6 +25,7 @@ export interface Options {
   readonly callbacks?: readonly Callback[];
   readonly train?: Partial<TrainOptions>;
   readonly model?: nn.Module;
+  readonly trainer?: Partial<TrainerOptions>;
   readonly optimizer?: (model: nn.Module) => optim.Optimizer;
 }
 
@@ -35,6 +42,7 @@ export function make(folder: string, options: Options = {}): QuietTrainer {
       saveState({ directory: folder, everySteps: 2, everyEpochs: 1, ...options.save }),
       ...options.callbacks ?? [],
     ],
+    ...options.trainer,
   });
 }
 

@@ -68,7 +68,12 @@ export {
   type SaveStateCallback,
   type SaveStateOptions,
 } from "./callbacks/save_state.ts";
-export { type MixedPrecision, type MixedPrecisionOptions, TrainerPrecision } from "./precision.ts";
+export {
+  type MixedPrecision,
+  type MixedPrecisionOptions,
+  type PrecisionState,
+  TrainerPrecision,
+} from "./precision.ts";
 export {
   saveWsdCheckpoints,
   type SaveWsdCheckpointsOptions,

@@ -133,6 +133,30 @@ export class TrainerPrecision {
     history.record("loss_scale", this.scaler.getScale(), { direction: "none" });
     this.#recorded = skipped;
   }
+
+  /** State of the scaler, and the skipped steps that have not been recorded yet. */
+  stateDict(): PrecisionState {
+    const { scaler } = this;
+    if (scaler === undefined) throw new ReferenceError("Cannot save a precision without scaler");
+    return {
+      scaler: scaler.stateDict(),
+      unrecordedSkips: scaler.getSkippedSteps() - this.#recorded,
+    };
+  }
+
+  /** Takes over what {@linkcode TrainerPrecision.stateDict} gave. */
+  loadStateDict(state: PrecisionState): void {
+    this.scaler!.loadStateDict(state.scaler);
+    this.#recorded = this.scaler!.getSkippedSteps() - state.unrecordedSkips;
+  }
+}
+
+/** What a resumed run needs to know of the loss scale. */
+export interface PrecisionState {
+  /** With PyTorch's keys. */
+  readonly scaler: amp.GradScalerState;
+  /** Steps of the epoch under way that were skipped. */
+  readonly unrecordedSkips: number;
 }
 
 function checkDevice(device: string, dtype: amp.LowDType, precision: TrainerPrecision): void {

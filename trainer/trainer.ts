@@ -161,8 +161,7 @@ export class Trainer extends TrainerSteps {
       const part = this[name];
       if (isStateful(part)) states.push([name, part as Stateful]);
     }
-    const { scaler } = this.precision;
-    if (scaler !== undefined) states.push(["scaler", scaler as Stateful]);
+    if (this.precision.scaler !== undefined) states.push(["scaler", this.precision]);
     const loader = this.trainDataLoader;
     if (loader !== undefined && isStateful(loader)) {
       states.push(["trainDataLoader", {
