@@ -26,14 +26,17 @@ function classificationMetrics(numClasses: number): Callback {
       counts ??= keep(zeros([numClasses, numClasses]));
       realize(counts.zero_());
     },
-    onEvalStepEnd: (_trainer, { batch, batchOutput }) =>
+    onEvalStepEnd: (_trainer, { batch, batchOutput, isFiller }) => {
+      // A rank that only keeps the others company counts nothing.
+      if (isFiller) return;
       noGrad(() => {
         const [, target] = batch as Tensor[];
         const predicted = (batchOutput.modelOutputs as Tensor).argmax(1);
         const hot = (t: Tensor) => nn.functional.oneHot(t, numClasses).to("float32");
         counts!.assign(counts!.add(hot(target).t().matmul(hot(predicted))));
         realize(counts!);
-      }),
+      });
+    },
     onEvalEpochEnd: (trainer) => {
       const all = trainer.reduce(Array.from(counts!.data() as Float32Array));
       const at = (truth: number, predicted: number) => all[truth * numClasses + predicted];
