@@ -20,6 +20,9 @@ export interface Cluster {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** Set by torchrun when its own store is at the address that it tells. */
+export const AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE";
+
 /** First of the ports that jobs of a Slurm cluster take by their numbers. */
 const SLURM_PORTS = [20000, 20000] as const;
 
@@ -49,9 +52,12 @@ function readRanks(vars: Env): Cluster | undefined {
   const localWorldSize = number(vars, RankEnv.localWorldSize, 1, worldSize, worldSize);
   const rank = number(vars, RankEnv.rank, 0, worldSize - 1);
   const localRank = number(vars, RankEnv.localRank, 0, localWorldSize - 1, rank % localWorldSize);
+  // torchrun itself listens on the port that it tells; all ranks see the same
+  const isTaken = vars[AGENT_STORE] === "True" && vars[RankEnv.masterPort] !== undefined;
+  const mainProcessPort = isTaken ? number(vars, RankEnv.masterPort, 1, 65534) + 1 : undefined;
   return {
     source: "RANK and WORLD_SIZE",
-    settings: {},
+    settings: isTaken ? { mainProcessPort } : {},
     adopted: { rank, worldSize, localRank, localWorldSize },
   };
 }
@@ -65,8 +71,8 @@ function readSlurm(vars: Env): Cluster | undefined {
   const job = number(vars, "SLURM_JOB_ID", 0, 2 ** 31, 0);
   const list = vars.SLURM_STEP_NODELIST ?? vars.SLURM_JOB_NODELIST;
   const settings: Settings = {
-    ...(list === undefined ? {} : { mainProcessIp: firstHost(list) }),
-    mainProcessPort: SLURM_PORTS[0] + job % SLURM_PORTS[1],
+    ...(list === undefined || vars.MASTER_ADDR ? {} : { mainProcessIp: firstHost(list) }),
+    ...(vars.MASTER_PORT ? {} : { mainProcessPort: SLURM_PORTS[0] + job % SLURM_PORTS[1] }),
   };
   if (tasks === nodes) {
     const machineRank = number(vars, "SLURM_NODEID", 0, nodes - 1);

@@ -1,5 +1,6 @@
 /** What to start: the command of each rank and its environment. */
 import { RankEnv } from "@pta/core/dist/rank";
+import { AGENT_STORE } from "./cluster.ts";
 import { affinityWords, visibleGpus } from "./devices.ts";
 import type { Resolved } from "./resolve.ts";
 import { makeSecret, readSecret } from "./secret.ts";
@@ -83,6 +84,8 @@ export function planLaunch(
       : readSecret(values.secretFile, restart),
     [RankEnv.launcherPid]: String(Deno.pid),
     [RankEnv.restartCount]: String(restart),
+    // the port is the right one already
+    ...(Deno.env.get(AGENT_STORE) === undefined ? {} : { [AGENT_STORE]: "False" }),
     ...(restart > 0 ? { [RankEnv.resume]: "latest" } : {}),
     ...sharedSettings(values, world.localWorldSize),
   };

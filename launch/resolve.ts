@@ -64,11 +64,11 @@ export async function resolveSettings(
   };
   for (const name of SETTING_NAMES) set(name, flags[name], "flag");
   fromEnv(false);
-  const machines = [values, cluster?.settings, config?.settings].find((s) => s?.numMachines);
-  if (Number(machines?.numMachines ?? 1) > 1 || cluster?.adopted !== undefined) fromEnv(true);
   for (const name of SETTING_NAMES) {
     set(name, cluster?.settings[name], `environment (${cluster?.source})`);
   }
+  const machines = [values, config?.settings].find((s) => s?.numMachines);
+  if (Number(machines?.numMachines ?? 1) > 1 || cluster?.adopted !== undefined) fromEnv(true);
   for (const name of SETTING_NAMES) {
     set(name, config?.settings[name], `file ${config?.path}`);
   }

@@ -247,6 +247,12 @@ Deno.test("cluster: Slurm's and torchrun's variables", () => {
   // a batch script without srun is one process
   assertEquals(readCluster({ SLURM_PROCID: "0", SLURM_JOB_ID: "1" }), undefined);
   const torchrun = { RANK: "5", WORLD_SIZE: "8", LOCAL_RANK: "1", LOCAL_WORLD_SIZE: "4" };
+  const store = { MASTER_PORT: "1234", TORCHELASTIC_USE_AGENT_STORE: "True" };
+  assertEquals(readCluster({ ...torchrun, ...store })?.settings, { mainProcessPort: 1235 });
+  assertEquals(
+    readCluster({ ...slurm, ...each, MASTER_ADDR: "x" })?.settings.mainProcessIp,
+    undefined,
+  );
   assertEquals(readCluster(torchrun)?.adopted, {
     rank: 5,
     worldSize: 8,

@@ -36,6 +36,46 @@ Deno.test("machines: 2 of 2 ranks have the losses of one rank", async () => {
   assertClose(resultOf(first), resultOf(await launchTraining([script, "2"])), "2 machines");
 });
 
+/** A number of a Slurm job whose port nobody listens on. */
+function freeJob(hostname: string): number {
+  for (let job = Deno.pid % 20_000;; job = (job + 7) % 20_000) {
+    try {
+      Deno.listen({ hostname, port: 20_000 + job }).close();
+      return job;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+Deno.test("machines: Slurm's variables are enough, with a launcher for each node or for each rank", async () => {
+  const hosts = "127.0.0.8,127.0.0.9", job = freeJob("127.0.0.8");
+  const wanted = resultOf(await launchTraining(["--num-processes=2", script, "1"]));
+  const srun = (rank: number, more: Record<string, string>) =>
+    launchTraining([script, "1"], {
+      ...secret,
+      SLURM_JOB_ID: String(job),
+      SLURM_STEP_NODELIST: hosts,
+      SLURM_STEP_NUM_TASKS: "2",
+      SLURM_PROCID: String(rank),
+      ...more,
+    });
+  const nodes = await Promise.all(
+    [0, 1].map((i) =>
+      srun(i, { SLURM_STEP_NUM_NODES: "2", SLURM_NODEID: `${i}`, SLURM_LOCALID: "0" })
+    ),
+  );
+  assertEquals(nodes[1].code, 0, nodes[1].err);
+  assertEquals(resultOf(nodes[0]), wanted);
+  const ranks = await Promise.all(
+    [0, 1].map((i) =>
+      srun(i, { SLURM_STEP_NUM_NODES: "1", SLURM_NODEID: "0", SLURM_LOCALID: `${i}` })
+    ),
+  );
+  assertEquals(ranks[1].code, 0, ranks[1].err);
+  assertEquals(resultOf(ranks[0]), wanted);
+});
+
 Deno.test("machines: one with another secret does not get in, and neither secret is shown", async () => {
   const port = freePort("127.0.0.3");
   const machine = (i: number, text: string) =>
