@@ -3,7 +3,7 @@
  * with stand-ins for NVIDIA's libraries, `deno task test:gpu` with the real ones.
  */
 import { CudaBackend } from "../core/backend/cuda/mod.ts";
-import { cudaRoutines } from "../core/backend/cuda/routine_table.ts";
+import { cudaRoutines, kernelRoutines } from "../core/backend/cuda/routine_table.ts";
 import type { Buffer, RoutineLaunch } from "../core/device.ts";
 import { codecs, dtypes, type HostArray } from "../core/dtype.ts";
 import { type RoutineCase, routineCases } from "./cuda_routine_cases.ts";

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { compileCuda, type NvrtcCalls, openNvrtc } from "@pta/ffi";
 import { prelude } from "../core/backend/cuda/prelude.ts";
 import { programOptions } from "../core/backend/cuda/print.ts";
-import { cudaRoutines } from "../core/backend/cuda/routine_table.ts";
+import { kernelRoutines } from "../core/backend/cuda/routine_table.ts";
 import type { CudaRuntime, Geometry } from "../core/backend/cuda/runtime.ts";
 import type { Buffer } from "../core/device.ts";
 import { routineCases } from "./cuda_routine_cases.ts";
@@ -45,7 +45,7 @@ function texts(): { all: Map<string, string>; launches: { name: string; geometry
       return () => {};
     },
   } as unknown as CudaRuntime;
-  const routines = cudaRoutines(runtime);
+  const routines = kernelRoutines(runtime);
   for (const { call } of routineCases()) {
     const buffers = call.operands.map(() => ({ pointer: 512 }) as unknown as Buffer);
     (routines[call.name] as (c: unknown, b: Buffer[]) => unknown)(call, buffers);

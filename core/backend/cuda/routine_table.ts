@@ -1,5 +1,8 @@
-/** The routines that are kernels of our own, to be laid over the host's plain loops. */
-import type { RoutineName, Routines } from "../../device.ts";
+/** The routines that run on the device, to be laid over the host's plain loops: kernels of our own, and cuDNN where it is there. */
+import type { RoutineCall, RoutineName, Routines } from "../../device.ts";
+import { type ConvolutionName, CudnnConvolutions } from "./cudnn_convolution.ts";
+import { cudnnOf } from "./cudnn_open.ts";
+import type { CudaBuffer } from "./memory.ts";
 import {
   cudaConvolution,
   cudaConvolutionInput,
@@ -11,9 +14,11 @@ import { cudaRecurrence, cudaScan } from "./routine_scan.ts";
 import { cudaScatterReduce } from "./routine_scatter.ts";
 import { cudaSearch } from "./routine_search.ts";
 import { cudaArgsort } from "./routine_sort.ts";
+import type { CudaRoutine } from "./routine_text.ts";
 import type { CudaRuntime } from "./runtime.ts";
+import { tryOr } from "./vendor.ts";
 
-/** Routines that run on the device without a vendor's library. */
+/** Routines that run on the device. */
 export type KernelRoutineName = Extract<
   RoutineName,
   | "matmul"
@@ -30,10 +35,39 @@ export type KernelRoutineName = Extract<
 >;
 
 /**
- * Routines as kernels of our own. All of them only launch: they can be captured.
+ * Routines of a device. All of them only launch: they can be captured. Convolutions are cuDNN's where it has an engine; `PTA_CUDNN=off` leaves it out.
  * @param runtime The device
  */
 export function cudaRoutines(runtime: CudaRuntime): Pick<Routines, KernelRoutineName> {
+  const own = kernelRoutines(runtime);
+  return {
+    ...own,
+    convolution: convolutionBy(runtime, own.convolution),
+    convolutionInput: convolutionBy(runtime, own.convolutionInput),
+    convolutionWeight: convolutionBy(runtime, own.convolutionWeight),
+  };
+}
+
+/** By cuDNN, else by our own. */
+function convolutionBy<R extends ConvolutionName>(
+  runtime: CudaRuntime,
+  own: CudaRoutine<R>,
+): CudaRoutine<R> {
+  let opened: CudnnConvolutions | undefined | "unopened" = "unopened";
+  return (call, buffers) => {
+    if (opened === "unopened") {
+      opened = tryOr("PTA_CUDNN", () => new CudnnConvolutions(runtime, cudnnOf(runtime)));
+    }
+    const bound = opened?.bind(
+      call as unknown as RoutineCall<ConvolutionName>,
+      buffers as readonly CudaBuffer[],
+    );
+    return bound === undefined ? own(call, buffers) : { start: bound };
+  };
+}
+
+/** The plain twins: kernels of our own. */
+export function kernelRoutines(runtime: CudaRuntime): Pick<Routines, KernelRoutineName> {
   return {
     matmul: cudaMatmul(runtime),
     convolution: cudaConvolution(runtime),

@@ -1,0 +1,360 @@
+/**
+ * Scaled dot-product attention by cuDNN, forward and backward, without the matrix of scores in memory (Dao, arXiv:2307.08691): float16 or bfloat16 with float32 sums. Forward is one
+ * operation; backward is the graph of small operations that cuDNN knows as attention's.
+ */
+import {
+  address,
+  cudnnDataType_t as dataTypes,
+  cudnnPointwiseMode_t as pointwise,
+  cudnnReduceTensorOp_t as reductions,
+  cudnnReshapeMode_t as reshapes,
+} from "@pta/ffi";
+import type { Launch } from "../../device.ts";
+import { contiguousStrides } from "../../shape.ts";
+import type { AttributeName, Descriptor } from "./cudnn_descriptors.ts";
+import { type CudnnGraphs, type CudnnPlan, cudnnTypes } from "./cudnn_graph.ts";
+import type { CudaRuntime } from "./runtime.ts";
+
+/** Numbers of the tensors. */
+export const attentionIds = {
+  query: 1,
+  key: 2,
+  value: 3,
+  out: 4,
+  stats: 5,
+  scale: 6,
+  lowest: 7,
+  outGradient: 8,
+  queryGradient: 9,
+  keyGradient: 10,
+  valueGradient: 11,
+  one: 12,
+  rowSums: 13,
+  queryTotal: 14,
+} as const;
+
+type Strides = readonly [batch: number, head: number, position: number];
+
+/** What decides the plan of an attention. */
+export interface AttentionGraph {
+  /** Elements of query, key and value. */
+  readonly dtype: "float16" | "bfloat16";
+  /** Batch. */
+  readonly batch: number;
+  /** Heads of the query. */
+  readonly heads: number;
+  /** Heads of key and value, each for equally many of the query's. */
+  readonly keyHeads: number;
+  /** Positions of the query. */
+  readonly queries: number;
+  /** Positions of key and value. */
+  readonly keys: number;
+  /** Elements of a query and key; a multiple of 8. */
+  readonly size: number;
+  /** Elements of a value; a multiple of 8. */
+  readonly valueSize: number;
+  /** Whether position `i` sees only positions up to `i`. */
+  readonly causal: boolean;
+  /** Distances in elements for what is not `[batch, head, position, element]` row-major; gradients lie as what they are of. */
+  readonly strides?: { readonly [T in "query" | "key" | "value" | "out"]?: Strides };
+}
+
+/** Text that tells an attention's plan from others. */
+export const attentionKey = (
+  direction: "forward" | "backward",
+  { strides = {}, ...rest }: AttentionGraph,
+): string => `attention ${direction} ${JSON.stringify({ ...rest, strides })}`;
+
+const float = dataTypes.CUDNN_DATA_FLOAT;
+
+/** Tensors and operations of one graph. */
+class Builder {
+  readonly operations: Descriptor[] = [];
+  #next = 100;
+
+  constructor(readonly cudnn: CudnnGraphs, readonly g: AttentionGraph) {}
+
+  /** A tensor in memory: query, key, value, out, or a gradient that lies as one of them. */
+  stored(id: number, like: "query" | "key" | "value" | "out", turned = false): Descriptor {
+    const { batch, heads, keyHeads, queries, keys, size, valueSize, dtype } = this.g;
+    const own = like === "query" || like === "out";
+    const shape = [
+      batch,
+      own ? heads : keyHeads,
+      own ? queries : keys,
+      like === "query" || like === "key" ? size : valueSize,
+    ];
+    const given = this.g.strides?.[like],
+      strides = given ? [...given, 1] : contiguousStrides(shape);
+    const turn = ([b, h, s, d]: readonly number[]) => turned ? [b, h, d, s] : [b, h, s, d];
+    const type = cudnnTypes[dtype]!;
+    return this.cudnn.tensor({ type, shape: turn(shape), strides: turn(strides), id });
+  }
+
+  /** A float32 tensor in memory. */
+  floats(id: number, shape: readonly number[]): Descriptor {
+    return this.cudnn.tensor({ type: float, shape, strides: contiguousStrides(shape), id });
+  }
+
+  /** A float32 number in host memory. */
+  number(id: number): Descriptor {
+    const shape = [1, 1, 1, 1];
+    return this.cudnn.tensor({
+      type: float,
+      shape,
+      strides: shape,
+      id,
+      byValue: true,
+      alignment: 4,
+    });
+  }
+
+  /** A tensor that is never in memory. */
+  virtual(
+    shape: readonly number[],
+    strides: readonly number[] = contiguousStrides(shape),
+    type: number = float,
+    id: number = this.#next++,
+  ): Descriptor {
+    return this.cudnn.tensor({ type, shape, strides, id, virtual: true });
+  }
+
+  /** The scores, or what has been made of them. */
+  scores(id?: number): Descriptor {
+    const { batch, heads, queries, keys } = this.g;
+    return this.virtual([batch, heads, queries, keys], undefined, float, id);
+  }
+
+  pointwise(mode: number, x: Descriptor, b: Descriptor | undefined, y: Descriptor): Descriptor {
+    const what = this.cudnn.describe("POINTWISE")
+      .choice("POINTWISE_MODE", "POINTWISE_MODE", mode)
+      .choice("POINTWISE_MATH_PREC", "DATA_TYPE", float).finalize();
+    const operation = this.cudnn.describe("OPERATION_POINTWISE")
+      .descriptors("OPERATION_POINTWISE_PW_DESCRIPTOR", what)
+      .descriptors("OPERATION_POINTWISE_XDESC", x);
+    if (b !== undefined) operation.descriptors("OPERATION_POINTWISE_BDESC", b);
+    this.operations.push(operation.descriptors("OPERATION_POINTWISE_YDESC", y).finalize());
+    return y;
+  }
+
+  product(a: Descriptor, b: Descriptor, c: Descriptor): Descriptor {
+    const what = this.cudnn.describe("MATMUL")
+      .choice("MATMUL_COMP_TYPE", "DATA_TYPE", float).finalize();
+    this.operations.push(
+      this.cudnn.describe("OPERATION_MATMUL")
+        .descriptors("OPERATION_MATMUL_ADESC", a)
+        .descriptors("OPERATION_MATMUL_BDESC", b)
+        .descriptors("OPERATION_MATMUL_CDESC", c)
+        .descriptors("OPERATION_MATMUL_DESC", what).finalize(),
+    );
+    return c;
+  }
+
+  sum(x: Descriptor, y: Descriptor): Descriptor {
+    const what = this.cudnn.describe("REDUCTION")
+      .choice("REDUCTION_OPERATOR", "REDUCTION_OPERATOR_TYPE", reductions.CUDNN_REDUCE_TENSOR_ADD)
+      .choice("REDUCTION_COMP_TYPE", "DATA_TYPE", float).finalize();
+    this.operations.push(
+      this.cudnn.describe("OPERATION_REDUCTION")
+        .descriptors("OPERATION_REDUCTION_DESC", what)
+        .descriptors("OPERATION_REDUCTION_XDESC", x)
+        .descriptors("OPERATION_REDUCTION_YDESC", y).finalize(),
+    );
+    return y;
+  }
+
+  reshape(x: Descriptor, y: Descriptor): Descriptor {
+    this.operations.push(
+      this.cudnn.describe("OPERATION_RESHAPE")
+        .descriptors("OPERATION_RESHAPE_XDESC", x)
+        .choice("OPERATION_RESHAPE_MODE", "RESHAPE_MODE", reshapes.CUDNN_RESHAPE_VIEW_ONLY)
+        .descriptors("OPERATION_RESHAPE_YDESC", y).finalize(),
+    );
+    return y;
+  }
+
+  /** The operation that puts the lowest number where the key comes after the query. */
+  mask(x: Descriptor, y: Descriptor): Descriptor {
+    return this.cudnn.describe("OPERATION_DIAGONAL_BAND_MASK")
+      .descriptors("OPERATION_DIAGONAL_BAND_MASK_XDESC", x)
+      .descriptors("OPERATION_DIAGONAL_BAND_MASK_BDESC", this.number(attentionIds.lowest))
+      .descriptors("OPERATION_DIAGONAL_BAND_MASK_YDESC", y)
+      .choice(
+        "OPERATION_DIAGONAL_BAND_MASK_COMPARISON_MODE",
+        "POINTWISE_MODE",
+        pointwise.CUDNN_POINTWISE_CMP_GE,
+      ).finalize();
+  }
+}
+
+/** Operations of the forward pass: one, with the causal mask as a graph inside. */
+export function attentionForward(cudnn: CudnnGraphs, g: AttentionGraph): Descriptor[] {
+  const b = new Builder(cudnn, g), id = attentionIds;
+  const operation = cudnn.describe("OPERATION_SDPA_FWD")
+    .descriptors("OPERATION_SDPA_FWD_QDESC", b.stored(id.query, "query"))
+    .descriptors("OPERATION_SDPA_FWD_KDESC", b.stored(id.key, "key"))
+    .descriptors("OPERATION_SDPA_FWD_VDESC", b.stored(id.value, "value"))
+    .descriptors("OPERATION_SDPA_FWD_ODESC", b.stored(id.out, "out"))
+    .descriptors("OPERATION_SDPA_FWD_SCALEDESC", b.number(id.scale))
+    .descriptors(
+      "OPERATION_SDPA_FWD_STATSDESC",
+      b.floats(id.stats, [g.batch, g.heads, g.queries, 1]),
+    );
+  if (g.causal) {
+    const before = 30, after = 31;
+    const graph = cudnn.graph([b.mask(b.scores(before), b.scores(after))]);
+    operation.descriptors("OPERATION_SDPA_FWD_SUBGRAPH", graph)
+      .int64("OPERATION_SDPA_FWD_SUBGRAPH_INPUT_UID", [before])
+      .int64("OPERATION_SDPA_FWD_SUBGRAPH_OUTPUT_UID", [after]);
+  }
+  return [operation.finalize()];
+}
+
+/** Operations of the backward pass, as cuDNN wants them. */
+export function attentionBackward(cudnn: CudnnGraphs, g: AttentionGraph): Descriptor[] {
+  const b = new Builder(cudnn, g), id = attentionIds, p = pointwise;
+  const { batch, heads, keyHeads, queries, keys, size, valueSize } = g, type = cudnnTypes[g.dtype]!;
+  const query = b.stored(id.query, "query"), outGradient = b.stored(id.outGradient, "out");
+  const keyTurned = b.stored(id.key, "key", true), scale = b.number(id.scale);
+  const perRow = [batch, heads, queries, 1];
+  // Row sums of the gradient times the result.
+  const products = b.pointwise(
+    p.CUDNN_POINTWISE_MUL,
+    outGradient,
+    b.stored(id.out, "out"),
+    b.virtual([batch, heads, queries, valueSize]),
+  );
+  const rowSums = b.pointwise(
+    p.CUDNN_POINTWISE_MUL,
+    b.sum(products, b.virtual(perRow)),
+    b.number(id.one),
+    b.floats(id.rowSums, perRow),
+  );
+  // The weights once more.
+  let scores = b.product(query, keyTurned, b.scores());
+  scores = b.pointwise(p.CUDNN_POINTWISE_MUL, scores, scale, b.scores());
+  const stats = b.floats(id.stats, perRow);
+  scores = b.pointwise(p.CUDNN_POINTWISE_SUB, scores, stats, b.scores());
+  if (g.causal) {
+    const shown = b.scores();
+    b.operations.push(b.mask(scores, shown));
+    scores = shown;
+  }
+  const weights = b.pointwise(p.CUDNN_POINTWISE_EXP, scores, undefined, b.scores());
+  const turned = (x: Descriptor) =>
+    b.reshape(
+      x,
+      b.virtual(
+        [batch, heads, keys, queries],
+        [heads * queries * keys, queries * keys, 1, keys],
+        type,
+      ),
+    );
+  // Heads that share a key add up.
+  const into = (x: Descriptor, y: Descriptor, to: Descriptor, elements: number) => {
+    if (heads === keyHeads) return b.product(x, y, to);
+    return b.sum(b.product(x, y, b.virtual([batch, heads, keys, elements], undefined, type)), to);
+  };
+  into(turned(weights), outGradient, b.stored(id.valueGradient, "value"), valueSize);
+  let gradient = b.product(outGradient, b.stored(id.value, "value", true), b.scores());
+  gradient = b.pointwise(p.CUDNN_POINTWISE_SUB, gradient, rowSums, b.scores());
+  gradient = b.pointwise(p.CUDNN_POINTWISE_MUL, gradient, weights, b.scores());
+  gradient = b.pointwise(p.CUDNN_POINTWISE_MUL, gradient, scale, b.scores());
+  into(turned(gradient), query, b.stored(id.keyGradient, "key"), size);
+  const shape = [batch, keyHeads, keys, size], given = g.strides?.key;
+  const key = b.virtual(shape, given ? [...given, 1] : contiguousStrides(shape));
+  b.product(
+    gradient,
+    b.reshape(keyTurned, key),
+    b.floats(id.queryTotal, [batch, heads, queries, size]),
+  );
+  b.pointwise(
+    p.CUDNN_POINTWISE_IDENTITY,
+    b.floats(id.queryTotal, [batch, heads, queries, size]),
+    undefined,
+    b.stored(id.queryGradient, "query"),
+  );
+  return b.operations;
+}
+
+/** Addresses of what the forward pass reads and writes. */
+export interface AttentionPointers {
+  readonly query: number;
+  readonly key: number;
+  readonly value: number;
+  readonly out: number;
+  /** float32 `[batch, heads, queries]`: logarithm of the sum of the exponentials of each row's scores. */
+  readonly stats: number;
+}
+
+/** Addresses of what the backward pass reads and writes beside those. */
+export interface AttentionGradientPointers extends AttentionPointers {
+  readonly outGradient: number;
+  readonly queryGradient: number;
+  readonly keyGradient: number;
+  readonly valueGradient: number;
+}
+
+const WORKSPACE = 1 << 30;
+const aligned = (bytes: number) => Math.ceil(bytes / 256) * 256;
+
+/** Attention on one device. */
+export class CudnnAttention {
+  readonly #runtime: CudaRuntime;
+  readonly #cudnn: CudnnGraphs;
+
+  /** @param runtime The device; @param cudnn Graphs for it */
+  constructor(runtime: CudaRuntime, cudnn: CudnnGraphs) {
+    this.#runtime = runtime;
+    this.#cudnn = cudnn;
+  }
+
+  /** Binds the forward pass; undefined when cuDNN has no engine for it. */
+  forward(g: AttentionGraph, scale: number, at: AttentionPointers): Launch | undefined {
+    const plan = this.#plan("forward", g);
+    return plan && this.#bind(plan, g, scale, { ...at }, 0);
+  }
+
+  /** Binds the backward pass; undefined when cuDNN has no engine for it. */
+  backward(g: AttentionGraph, scale: number, at: AttentionGradientPointers): Launch | undefined {
+    const plan = this.#plan("backward", g);
+    if (plan === undefined) return undefined;
+    const rows = aligned(g.batch * g.heads * g.queries * 4);
+    const total = aligned(g.batch * g.heads * g.queries * g.size * 4);
+    const scratch = this.#runtime.workspace(rows + total + plan.workspace);
+    const more = { ...at, rowSums: scratch, queryTotal: scratch + rows };
+    return this.#bind(plan, g, scale, more, rows + total);
+  }
+
+  #plan(direction: "forward" | "backward", g: AttentionGraph) {
+    const cudnn = this.#cudnn,
+      make = direction === "forward" ? attentionForward : attentionBackward;
+    return cudnn.plan(attentionKey(direction, g), () => make(cudnn, g), {
+      tensorCores: true,
+      workspace: WORKSPACE,
+      repeats: direction === "forward",
+    });
+  }
+
+  #bind(
+    plan: CudnnPlan,
+    g: AttentionGraph,
+    scale: number,
+    at: { readonly [name: string]: number },
+    skip: number,
+  ): Launch {
+    const cudnn = this.#cudnn, workspace = this.#runtime.workspace(skip + plan.workspace) + skip;
+    const numbers = Float32Array.of(scale, -Infinity, 1), host = address(numbers);
+    const known = attentionIds as { readonly [name: string]: number };
+    const entries = Object.entries(at).map(([name, p]) => [known[name], BigInt(p)] as const);
+    const values: (readonly [number, bigint])[] = [[attentionIds.scale, host]];
+    if (g.causal) values.push([attentionIds.lowest, host + 4n]);
+    if ("rowSums" in at) values.push([attentionIds.one, host + 8n]);
+    const all = [...entries, ...values], ids = all.map(([id]) => id);
+    const pointers = BigUint64Array.from(all, ([, p]) => p);
+    return () => {
+      // The address of the numbers holds for as long as they are referenced.
+      if (numbers.length === 3) cudnn.execute(plan, ids, pointers, workspace);
+    };
+  }
+}
