@@ -51,6 +51,9 @@ export interface PrecisionFixture {
     }>
   >;
   readonly scaling: readonly ScaledRun[];
+  readonly float8: Readonly<
+    Record<amp.Float8Format, { readonly x: readonly number[]; readonly rounded: readonly number[] }>
+  >;
 }
 
 /** Reads the fixture. */

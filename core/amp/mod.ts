@@ -13,3 +13,16 @@ export type { Policy } from "./policies.ts";
 export type { LowDType, PolicyList } from "./state.ts";
 export { toFloat32 } from "./cast.ts";
 export { GradScaler, type GradScalerOptions, type GradScalerState } from "./grad_scaler.ts";
+export {
+  type Float8Facts,
+  type Float8Format,
+  float8Formats,
+  float8Scale,
+  roundToFloat8,
+} from "./float8.ts";
+export {
+  convertToFloat8,
+  type ConvertToFloat8Options,
+  Float8Linear,
+  type Float8Options,
+} from "./float8_linear.ts";

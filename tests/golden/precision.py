@@ -6,6 +6,7 @@
 the types of its arguments and the type of its result in a region of bfloat16. Results of the list `cpu` were computed; no GPU is at hand for the
 others, which are what the list itself demands.
 `losses`: {name: {bfloat16, float32}}: 20 steps of three networks.
+`float8`: numbers rounded to eight bits.
 `scaling`: runs of 100 steps with overflows in the loss of chosen micro-batches; see `scaled_run`.
 """
 import gzip
@@ -158,6 +159,21 @@ def losses():
     return out
 
 
+# ---- eight bits
+
+def float8():
+    """Numbers of every binade, ties among them, and what PyTorch makes of them within the range of the format."""
+    out = {}
+    for name, dtype in [("e4m3", torch.float8_e4m3fn), ("e5m2", torch.float8_e5m2)]:
+        every = torch.arange(256, dtype=torch.uint8).view(dtype).float()
+        every = every[every.isfinite()].sort().values
+        middles = (every[1:] + every[:-1]) / 2
+        drawn = G.uniform((200,), 8, 1, 0.0, 1.0) * 2.0 ** (torch.arange(200) % 30 - 18)
+        x = torch.cat([every, middles, drawn])
+        out[name] = {"x": G.single(x), "rounded": G.single(x.to(dtype).float())}
+    return out
+
+
 # ---- loss scaling
 
 def scaled_run(ranks, accumulation, name):
@@ -201,7 +217,7 @@ def scaled_run(ranks, accumulation, name):
 if __name__ == "__main__":
     torch.set_num_threads(2)
     scaling = [scaled_run(r, a, o) for o in ["SGD", "AdamW"] for r in [1, 2] for a in [1, 4]]
-    out = {"torch": torch.__version__.split("+")[0], "operators": operators(), "losses": losses(), "scaling": scaling}
+    out = {"torch": torch.__version__.split("+")[0], "operators": operators(), "losses": losses(), "scaling": scaling, "float8": float8()}
     path = os.path.join(G.HERE, "fixtures", "precision.json.gz")
     with gzip.GzipFile(path, "wb", mtime=0) as f:
         f.write(json.dumps(out, separators=(",", ":")).encode())
