@@ -7,11 +7,10 @@ import {
   cudnnDataType_t as dataTypes,
   cudnnPointwiseMode_t as pointwise,
   cudnnReduceTensorOp_t as reductions,
-  cudnnReshapeMode_t as reshapes,
 } from "@pta/ffi";
 import type { Launch } from "../../device.ts";
 import { contiguousStrides } from "../../shape.ts";
-import type { AttributeName, Descriptor } from "./cudnn_descriptors.ts";
+import type { Descriptor } from "./cudnn_descriptors.ts";
 import { type CudnnGraphs, type CudnnPlan, cudnnTypes } from "./cudnn_graph.ts";
 import type { CudaRuntime } from "./runtime.ts";
 
@@ -66,6 +65,8 @@ export const attentionKey = (
 ): string => `attention ${direction} ${JSON.stringify({ ...rest, strides })}`;
 
 const float = dataTypes.CUDNN_DATA_FLOAT;
+/** `CUDNN_RESHAPE_VIEW_ONLY`, which the header's tables do not have. */
+const VIEW_ONLY = 0;
 
 /** Tensors and operations of one graph. */
 class Builder {
@@ -167,7 +168,7 @@ class Builder {
     this.operations.push(
       this.cudnn.describe("OPERATION_RESHAPE")
         .descriptors("OPERATION_RESHAPE_XDESC", x)
-        .choice("OPERATION_RESHAPE_MODE", "RESHAPE_MODE", reshapes.CUDNN_RESHAPE_VIEW_ONLY)
+        .choice("OPERATION_RESHAPE_MODE", "RESHAPE_MODE", VIEW_ONLY)
         .descriptors("OPERATION_RESHAPE_YDESC", y).finalize(),
     );
     return y;
