@@ -91,6 +91,17 @@ Deno.test("a state that fails on one rank ends both, and nothing is left half sa
     assertEquals(left, []);
   }));
 
+Deno.test("ranks whose weights and optimizers differ get their own back", () =>
+  inFolder(async (folder) => {
+    for (const name of ["whole", "crashed"]) await Deno.mkdir(`${folder}/${name}`);
+    const whole = await runRanks("apart", 2, `${folder}/whole`);
+    await runRanks("apart", 2, `${folder}/crashed`, { CRASH: "1" });
+    const again = await runRanks("apart", 2, `${folder}/crashed`);
+    assertEquals(again.map((r) => r.weights), whole.map((r) => r.weights));
+    assertEquals(again.map((r) => r.losses), whole.map((r) => r.losses));
+    assert(`${whole[0].weights}` !== `${whole[1].weights}`);
+  }));
+
 for (const [before, after] of [[2, 1], [1, 2]]) {
   Deno.test(`a run of ${before} ranks goes on with ${after}: the same samples, close to the same numbers`, () =>
     inFolder(async (folder) => {

@@ -13,7 +13,7 @@ import type { Trainer } from "../trainer.ts";
 import { TrainingStateError } from "./error.ts";
 import { defaultFolder, findState, type ResumeFrom } from "./resume_from.ts";
 import type { SavedBy } from "./save.ts";
-import { type LoadedState, ownModel, readState } from "./training_state.ts";
+import { type LoadedState, ownModel, ownOptimizer, readState } from "./training_state.ts";
 
 /** Where `latest` looks: where the run's `saveState` callback writes. */
 function folderOf(trainer: Trainer): string | undefined {
@@ -42,12 +42,18 @@ export const directoryCheckpointer: Checkpointer = {
     const saved = sectionsFor(trainer, state, device);
     const by = saved.savedBy as SavedBy;
     loadModel(trainer, state.directory, { ...model, ...saved[ownModel] as StateDict });
-    loadOptimizer(trainer, state, by, device);
-    const { savedBy: _savedBy, [ownModel]: _ownModel, position, ...rest } = saved;
+    loadOptimizer(
+      trainer,
+      state.directory,
+      by,
+      () => saved[ownOptimizer] ?? state.optimizer(device),
+    );
+    const { position, ...rest } = saved;
     const place = convertPosition(position as RunPosition, by, trainer);
     trainer.print(
       `Going on from "${state.directory}": ${place.epoch} epochs and ${place.stepInEpoch} batches are over`,
     );
+    // Names of parts that are not the trainer's are passed over there.
     return { position: place, states: new Map(Object.entries(rest)) };
   },
 };
@@ -59,17 +65,22 @@ function loadModel(trainer: Trainer, directory: string, tensors: StateDict): voi
   });
 }
 
-function loadOptimizer(trainer: Trainer, state: LoadedState, by: SavedBy, device?: string): void {
+function loadOptimizer(
+  trainer: Trainer,
+  directory: string,
+  by: SavedBy,
+  read: () => unknown,
+): void {
   const file = "optimizer.safetensors", { name } = trainer.optimizer!;
   if (by.optimizer !== name) {
     throw new TrainingStateError(
-      state.directory,
+      directory,
       "unfit",
       `${file} is of ${by.optimizer}, and this run has ${name}`,
     );
   }
-  fitting(state.directory, file, () => {
-    const dict = state.optimizer(device) as OptimizerStateDict;
+  fitting(directory, file, () => {
+    const dict = read() as OptimizerStateDict;
     trainer.optimizer!.loadStateDict(dict);
     disposeAll(Object.values(dict.state).flatMap((own) => Object.values(own)));
   });

@@ -27,7 +27,7 @@ import { packState, unpackState } from "./state_tree.ts";
 export interface StateContent {
   /** Tensors under PyTorch's keys. Rank 0 writes all of its own, the others those that differ, such as running means of a batch norm. */
   readonly model: Readonly<Record<string, Saveable>>;
-  /** The optimizer's state dict; that of rank 0 is written. */
+  /** The optimizer's state dict; that of rank 0, and of others where it differs. */
   readonly optimizer: unknown;
   /** Everything else by name. A rank's own are written where they differ from those of rank 0. */
   readonly sections: Readonly<Record<string, unknown>>;
@@ -35,8 +35,8 @@ export interface StateContent {
 
 const modelFile = "model.safetensors", optimizerFile = "optimizer.safetensors";
 const stateFile = "state.json", objectsFile = "objects.safetensors";
-/** Section of a rank whose model has tensors otherwise than that of rank 0: those. */
-export const ownModel = "ownModel";
+/** Sections of a rank whose model has tensors otherwise than that of rank 0 (those), and of one whose optimizer differs (all of it). */
+export const ownModel = "ownModel", ownOptimizer = "ownOptimizer";
 const rankName = (rank: number) => `rank_${`${rank}`.padStart(3, "0")}`;
 
 const encoder = new TextEncoder(), decoder = new TextDecoder();
@@ -135,6 +135,7 @@ async function exchangeRanks(
   const hashes = {
     sections: sectionHashes,
     model: Object.fromEntries(Object.entries(content.model).map(([key, t]) => [key, hashOf(t)])),
+    optimizer: packSections({ optimizer: content.optimizer }).hashes,
   };
   const root: typeof hashes = JSON.parse(
     decoder.decode(bytesOfRoot(encoder.encode(JSON.stringify(hashes)), comm)),
@@ -143,7 +144,12 @@ async function exchangeRanks(
     if (comm.rank === 0) return ["", new Uint8Array()] as const;
     const sections = others(content.sections, hashes.sections, root.sections);
     const model = others(content.model, hashes.model, root.model);
-    return packOwn(Object.keys(model).length > 0 ? { ...sections, [ownModel]: model } : sections);
+    const isOther = hashes.optimizer.optimizer !== root.optimizer.optimizer;
+    return packOwn({
+      ...sections,
+      ...(Object.keys(model).length > 0 ? { [ownModel]: model } : {}),
+      ...(isOther ? { [ownOptimizer]: content.optimizer } : {}),
+    });
   }, comm);
   const texts = gatherBytes(encoder.encode(json), comm), all = gatherBytes(tensors, comm);
   const files: Record<string, Uint8Array> = {};
