@@ -56,7 +56,7 @@ for (const scaling of ["current", "delayed"] as const) {
       return [y, x.grad!, exact.weight.grad!, exact.bias!.grad!].map((t) => t.clone().realize());
     };
     const wanted = run();
-    assertEquals(amp.convertToFloat8(model, { scaling }), ["0"]);
+    assertEquals(nn.convertToFloat8(model, { scaling }), ["0"]);
     for (let i = 0; i < 3; i++) {
       run().forEach((t, k) => {
         const e = error(t, wanted[k]);
@@ -69,7 +69,7 @@ for (const scaling of ["current", "delayed"] as const) {
 }
 
 Deno.test("float8: delayed scaling uses the steps before, saturates and recovers", () => {
-  const layer = new amp.Float8Linear(16, 16, { bias: false, scaling: "delayed", historyLength: 2 });
+  const layer = new nn.Float8Linear(16, 16, { bias: false, scaling: "delayed", historyLength: 2 });
   layer.weight.copy_(Float32Array.from({ length: 256 }, (_, i) => i % 17 === 0 ? 1 : 0));
   const through = (value: number) =>
     layer.forward(tensor(new Float32Array(16).fill(value), { shape: [1, 16] })).select(0, 0).select(
@@ -91,7 +91,7 @@ Deno.test("float8: models train nearly as in float32, also under autocast and ca
     const model = new nn.Sequential(new nn.Linear(16, 64), new nn.GELU(), new nn.Linear(64, 16));
     const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-3 });
     if (scaling !== undefined) {
-      assertEquals(amp.convertToFloat8(model, { scaling }), ["0", "2"]);
+      assertEquals(nn.convertToFloat8(model, { scaling }), ["0", "2"]);
     }
     const x = randn([64, 16]), y = x.sin().realize();
     const step = capture((x: Tensor, y: Tensor) => {
@@ -116,14 +116,14 @@ Deno.test("float8: models train nearly as in float32, also under autocast and ca
 
 Deno.test("float8: layers that do not fit the hardware stay, bad options are refused", () => {
   const model = new nn.Sequential(new nn.Linear(10, 16), new nn.Linear(16, 32, { bias: false }));
-  assertEquals(amp.convertToFloat8(model), ["1"]);
-  const again = amp.convertToFloat8(model, { filter: (_, name) => name === "0" });
+  assertEquals(nn.convertToFloat8(model), ["1"]);
+  const again = nn.convertToFloat8(model, { filter: (_, name) => name === "0" });
   assertEquals(again, ["0"]);
   assertThrows(
-    () => new amp.Float8Linear(4, 4, { scaling: "none" as never }),
+    () => new nn.Float8Linear(4, 4, { scaling: "none" as never }),
     RangeError,
     "current or delayed",
   );
-  assertThrows(() => new amp.Float8Linear(4, 4, { historyLength: 0 }), RangeError, "at least 1");
+  assertThrows(() => new nn.Float8Linear(4, 4, { historyLength: 0 }), RangeError, "at least 1");
   assertThrows(() => model.forward(randn([2, 3])), TypeError, "the last size must be 10");
 });

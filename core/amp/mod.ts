@@ -20,9 +20,3 @@ export {
   float8Scale,
   roundToFloat8,
 } from "./float8.ts";
-export {
-  convertToFloat8,
-  type ConvertToFloat8Options,
-  Float8Linear,
-  type Float8Options,
-} from "./float8_linear.ts";

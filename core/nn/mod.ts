@@ -26,6 +26,12 @@ export {
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";
 export { EmbeddingBag, type EmbeddingBagModuleOptions } from "./embedding_bag.ts";
 export { Flatten, Unflatten } from "./flatten.ts";
+export {
+  convertToFloat8,
+  type ConvertToFloat8Options,
+  Float8Linear,
+  type Float8Options,
+} from "./float8_linear.ts";
 /** What layers compute, as functions. */
 export * as functional from "./functional/mod.ts";
 /** Parameters that are computed from others. */

@@ -1,10 +1,10 @@
 /** A fully connected layer whose products have factors of eight bits. */
-import { Linear, type LinearOptions } from "../nn/linear.ts";
-import type { Module } from "../nn/module.ts";
+import { Linear, type LinearOptions } from "./linear.ts";
+import type { Module } from "./module.ts";
 import { cat, dueWithNext, noGrad, type Tensor, zeros } from "../tensor/mod.ts";
-import { autocastDtype } from "./autocast.ts";
-import { type Float8Format, float8Scale, roundToFloat8 } from "./float8.ts";
-import { suspendAutocast } from "./state.ts";
+import { autocastDtype } from "../amp/autocast.ts";
+import { type Float8Format, float8Scale, roundToFloat8 } from "../amp/float8.ts";
+import { suspendAutocast } from "../amp/state.ts";
 
 /** Options of {@linkcode Float8Linear}. */
 export interface Float8Options {
