@@ -168,6 +168,7 @@ export interface AutocastForwardOptions extends AutocastOptions {
 
 /** A model as {@linkcode autocastForward} changes it. */
 export interface Forwardable {
+  /** What the model computes. */
   // `any` is the only type that every model's own signature is assignable to.
   // deno-lint-ignore no-explicit-any
   forward(...inputs: any[]): any;

@@ -22,10 +22,15 @@ export interface GradScalerOptions {
 
 /** State of a {@linkcode GradScaler} with PyTorch's keys; empty when it is disabled. */
 export interface GradScalerState {
+  /** The scale. */
   readonly scale?: number;
+  /** Factor of the scale after a run of good steps. */
   readonly growth_factor?: number;
+  /** Factor of the scale after a skipped step. */
   readonly backoff_factor?: number;
+  /** Good steps in a row until the scale grows. */
   readonly growth_interval?: number;
+  /** Good steps since the scale last changed. */
   readonly _growth_tracker?: number;
 }
 

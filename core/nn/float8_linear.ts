@@ -35,7 +35,7 @@ export class Float8Linear extends Linear {
   /** How tensors are scaled. */
   readonly scaling: "current" | "delayed";
   /** Largest values of the last steps, newest first, with delayed scaling. */
-  readonly amaxHistory: Readonly<Record<Role, Tensor>> | undefined;
+  readonly amaxHistory: Readonly<Record<"input" | "weight" | "gradient", Tensor>> | undefined;
 
   /**
    * Makes the layer with PyTorch's uniform initialisation.
