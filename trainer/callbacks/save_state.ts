@@ -96,6 +96,16 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
     return path;
   };
 
+  const saveAndStop = async (trainer: Trainer, after: SafePoint["after"]): Promise<never> => {
+    const path = await save(trainer, after), { numUpdates } = trainer;
+    throw new StopTrainingError(
+      `Stopped by ${
+        signal ?? "a signal to another rank"
+      } after ${numUpdates} steps; the training state is in "${path}"`,
+      { everywhere: true },
+    );
+  };
+
   return {
     directory,
     ...callback({
@@ -111,7 +121,8 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
           if (trainer.runConfig.isWorldProcessZero) await removeUnfinished(directory);
         }, trainer.comm);
       },
-      onSafePoint: async (trainer, { after }) => {
+      // Synchronous unless it saves, because every step comes here.
+      onSafePoint: (trainer, { after }) => {
         let due = isDue(trainer, after), stops = signal !== undefined;
         const asks = everyMinutes !== undefined || signals.length > 0;
         const isTurn = after === "epoch" || trainer.numUpdates % agreementInterval === 0;
@@ -122,15 +133,8 @@ export function saveState(options: SaveStateOptions = {}): SaveStateCallback {
           due ||= time > 0;
           stops = stop > 0;
         } else stops = false;
-        if (!due && !stops) return;
-        const path = await save(trainer, after);
-        if (!stops) return;
-        throw new StopTrainingError(
-          `Stopped by ${
-            signal ?? "a signal to another rank"
-          } after ${trainer.numUpdates} steps; the training state is in "${path}"`,
-          { everywhere: true },
-        );
+        if (stops) return saveAndStop(trainer, after);
+        if (due) return save(trainer, after).then(() => {});
       },
       onStopTrainingError: async (trainer) => {
         const { position } = trainer;
