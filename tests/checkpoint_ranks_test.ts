@@ -102,6 +102,22 @@ Deno.test("ranks whose weights and optimizers differ get their own back", () =>
     assert(`${whole[0].weights}` !== `${whole[1].weights}`);
   }));
 
+Deno.test(
+  "a signal to one rank is saved and stops both",
+  { ignore: Deno.build.os === "windows" },
+  () =>
+    inFolder(async (folder) => {
+      const [a, b] = await runRanks("signal", 2, folder);
+      // Asked at the end of the epoch of five steps; it is saved besides after steps 2 and 4.
+      const where =
+        `after 5 steps; the training state is in "${folder}/states/state_000003_step_5"`;
+      assertEquals(a.lines.at(-1), `Stopped by a signal to another rank ${where}`);
+      assertEquals(b.lines.at(-1), `Stopped by SIGTERM ${where}`);
+      assertEquals(a.position, b.position);
+      assertEquals((await listStates(`${folder}/states`)).length, 3);
+    }),
+);
+
 for (const [before, after] of [[2, 1], [1, 2]]) {
   Deno.test(`a run of ${before} ranks goes on with ${after}: the same samples, close to the same numbers`, () =>
     inFolder(async (folder) => {
