@@ -48,6 +48,14 @@ Deno.test("tcp: different calls are an error that names the odd rank, both calls
   );
 });
 
+Deno.test("tcp: what devices are about to do is compared as well", async () => {
+  const { err } = await ranks(2, ["announce"]);
+  assertMatch(
+    failureBlock(err),
+    /Cannot run collective #200: rank 1 called allReduce\(sum\) on the devices bfloat16\[64\] at tests\S+, rank 0 called allReduce\(sum\) on the devices bfloat16\[65\]/,
+  );
+});
+
 Deno.test("tcp: a killed rank is an error on the others within seconds", async () => {
   for (const n of [2, 4]) {
     const { code, err, seconds } = await ranks(n, ["die", "1", "SIGKILL"]);

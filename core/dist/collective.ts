@@ -16,8 +16,14 @@ export type CommArray =
 /** How the values of all ranks become one. `mean` needs a float dtype. */
 export type ReduceOp = "sum" | "mean" | "max" | "min";
 
-/** Names of the collectives. */
-export type CollectiveName = "allReduce" | "reduceScatter" | "allGather" | "broadcast" | "barrier";
+/** Names of the collectives. An announcement moves nothing: the devices do, and the ranks compare what they have called. */
+export type CollectiveName =
+  | "allReduce"
+  | "reduceScatter"
+  | "allGather"
+  | "broadcast"
+  | "barrier"
+  | "announce";
 
 /** Names of the element types, as in the tensor's dtypes. */
 export type CommDType =
@@ -59,6 +65,7 @@ export const COLLECTIVES: CollectiveName[] = [
   "allGather",
   "broadcast",
   "barrier",
+  "announce",
 ];
 
 const BY_TAG: Record<string, CommDType> = {
@@ -76,6 +83,7 @@ export interface Collective {
   readonly name: CollectiveName;
   readonly dtype: CommDType;
   readonly reduce: ReduceOp;
+  /** Rank that has the data; of an announcement the number of elements. */
   readonly root: number;
   readonly input: CommArray;
   readonly output: CommArray;
@@ -139,6 +147,8 @@ export function describe(c: Collective): string {
       return "barrier()";
     case "broadcast":
       return `broadcast(root ${c.root}) ${c.dtype}[${c.input.length}]`;
+    case "announce":
+      return `allReduce(${c.reduce}) on the devices ${c.dtype}[${c.root}]`;
     case "allGather":
       return `allGather ${c.dtype}[${c.input.length}]`;
     default:

@@ -24,6 +24,7 @@ export class FakeComm extends LocalComm {
     allGather: zero(),
     broadcast: zero(),
     barrier: zero(),
+    announce: zero(),
   };
 
   /**
@@ -53,6 +54,7 @@ function ringShare(name: CollectiveName, n: number): number {
     allGather: n - 1,
     broadcast: (n - 1) / n,
     barrier: 0,
+    announce: 0,
   };
   return share[name];
 }

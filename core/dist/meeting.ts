@@ -106,6 +106,17 @@ export class Meeting {
     await this.#watch?.told(TOLD_MS);
   }
 
+  /** Puts a value into the store, or waits for the one that another rank puts there. */
+  async share(
+    key: string,
+    value: Uint8Array<ArrayBuffer> | undefined,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { store } = this.#side!;
+    if (value === undefined) return await store.wait(key, this.#data.timeout);
+    await store.set(key, value);
+    return value;
+  }
+
   #decide(report: FailureReport): Promise<Failure> {
     return this.#side?.decide(report) ?? Promise.resolve(report.failure);
   }

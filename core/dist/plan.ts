@@ -71,6 +71,7 @@ const STEPS: Record<CollectiveName, (n: number) => { from: number; to: number } 
   reduceScatter: (n) => ({ from: 0, to: n - 1 }),
   allGather: (n) => ({ from: n - 1, to: 2 * n - 2 }),
   broadcast: () => undefined,
+  announce: () => ({ from: 0, to: 0 }),
 };
 
 /** From the root to its successor and on, until the rank before the root. */

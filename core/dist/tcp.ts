@@ -1,6 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { env } from "../env.ts";
-import { checkCollective, type Collective, type CommArray, type ReduceOp } from "./collective.ts";
+import {
+  checkCollective,
+  type Collective,
+  type CommArray,
+  type CommDType,
+  type ReduceOp,
+} from "./collective.ts";
 import type { Comm, Work } from "./comm.ts";
 import { ControlBlock, type Place, SLOTS, State, Word } from "./control.ts";
 import { captureSite, describeSite } from "./call_site.ts";
@@ -30,6 +36,8 @@ export class TcpComm implements Comm {
   #nextId = 0;
   #idle = new Map<number, SharedArrayBuffer[]>();
   #ended = "";
+  #shared = 0;
+  readonly #nothing = new SharedArrayBuffer(0);
   /** Where the last calls were made, by their numbers. */
   #sites: Error[] = [];
   #stopListening = () => {};
@@ -120,6 +128,39 @@ export class TcpComm implements Comm {
       this.#tell({ close: true });
       this.#stop(State.closed);
     }
+  }
+
+  /**
+   * Says that the devices are about to sum `length` elements over the ranks, so that ranks which call something else are
+   * named instead of waiting for each other. Does not block.
+   */
+  announce(dtype: CommDType, length: number): void {
+    const none = new Int32Array(this.#nothing);
+    const call = { name: "announce", dtype, reduce: "sum", root: length } as const;
+    this.#post({ ...call, input: none, output: none });
+  }
+
+  /**
+   * Replaces a few bytes on all ranks by those of one, encrypted and by way of the main rank: for what strangers must not
+   * see, such as the id by which ranks of NCCL find each other. All ranks must call it in the same order.
+   *
+   * @param data At most 1 MiB, the same length on all ranks
+   * @throws {Error} If a rank is lost, or does not come within the timeout
+   */
+  share(data: Uint8Array, root = 0): void {
+    if (this.#ended) throw new Error(`Cannot share: ${this.#ended}`);
+    const memory = new SharedArrayBuffer(8 + data.length), words = new Int32Array(memory, 0, 2);
+    const bytes = new Uint8Array(memory, 8);
+    bytes.set(data);
+    this.#tell({ share: this.#shared++, memory, isRoot: this.rank === root });
+    while (Atomics.load(words, 0) === 0) {
+      this.check();
+      Atomics.wait(words, 0, 0, 100);
+    }
+    if (words[1] !== data.length) {
+      throw new Error(`Cannot share ${data.length} bytes: rank ${root} has not sent them in time`);
+    }
+    data.set(bytes);
   }
 
   /**

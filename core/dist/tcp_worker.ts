@@ -31,6 +31,7 @@ export interface TcpWorkerData {
 export type TcpMessage =
   | { readonly buffer: number; readonly memory: SharedArrayBuffer }
   | { readonly abort: string; readonly origin: number }
+  | { readonly share: number; readonly memory: SharedArrayBuffer; readonly isRoot: boolean }
   | { readonly close: true };
 
 const TICK_MS = 200;
@@ -59,7 +60,9 @@ const meeting = new Meeting(data, {
 });
 
 parentPort!.on("message", (message: TcpMessage) => {
-  if ("memory" in message) {
+  if ("share" in message) {
+    share(message.share, message.memory, message.isRoot);
+  } else if ("memory" in message) {
     buffers.set(message.buffer, message.memory);
     bufferCame.get(message.buffer)?.();
   } else if ("abort" in message) {
@@ -96,6 +99,20 @@ async function findBuffer(id: number): Promise<SharedArrayBuffer> {
   await new Promise<void>((go) => bufferCame.set(id, go));
   bufferCame.delete(id);
   return buffers.get(id)!;
+}
+
+/** Sets word 1 to the number of bytes, -1 when they did not come, and then word 0. */
+async function share(id: number, memory: SharedArrayBuffer, isRoot: boolean): Promise<void> {
+  const words = new Int32Array(memory, 0, 2), bytes = new Uint8Array(memory, 8);
+  try {
+    const value = await meeting.share(`share/${id}`, isRoot ? bytes.slice() : undefined);
+    if (value.length === bytes.length) bytes.set(value);
+    words[1] = value.length;
+  } catch {
+    words[1] = -1;
+  }
+  Atomics.store(words, 0, 1);
+  Atomics.notify(words, 0);
 }
 
 function tick(): void {

@@ -40,6 +40,7 @@ export class NcclGroup {
   readonly #comm: bigint;
   readonly #stream: bigint;
   readonly #worldSize: number;
+  readonly #ranks: Comm;
 
   /**
    * Joins the group; all ranks must.
@@ -54,7 +55,9 @@ export class NcclGroup {
     this.#worldSize = comm.worldSize;
     const id = new Uint8Array(128), at = new BigUint64Array(1), version = new Int32Array(1);
     if (comm.rank === 0) calls.ncclGetUniqueId(id);
-    comm.broadcast(id, 0).wait();
+    // encrypted: whoever has the id may join
+    if (comm instanceof TcpComm) comm.share(id, 0);
+    else comm.broadcast(id, 0).wait();
     calls.ncclGetVersion(version);
     runtime.activate();
     // Without blocking, so that a rank that never comes is an error and not a hang.
@@ -64,6 +67,7 @@ export class NcclGroup {
     if (made === IN_PROGRESS) this.#settle("ncclCommInitRankScalable");
     this.#stream = runtime.newStream();
     log(1, `NCCL ${version[0]}: rank ${comm.rank} of ${comm.worldSize}`);
+    this.#ranks = comm;
     runtime.onWait(() => this.#check("a collective"));
   }
 
@@ -79,6 +83,7 @@ export class NcclGroup {
         driver.cuEventRecord(ready, stream);
         driver.cuStreamWaitEvent(own, ready, 0);
         const { pointer, length } = buffer;
+        announce(this.#ranks, buffer.dtype, length);
         const code = nccl.ncclAllReduce(pointer, pointer, length, type, op, this.#comm, own);
         if (code === IN_PROGRESS) this.#settle("ncclAllReduce");
         driver.cuEventRecord(done, own);
@@ -120,6 +125,12 @@ export class NcclGroup {
 
   /** What NCCL says of the communicator; raises an error that has happened meanwhile, here or on another rank. */
   #check(what: string): number {
+    try {
+      if (this.#ranks instanceof TcpComm) this.#ranks.check();
+    } catch (error) {
+      this.#calls.ncclCommAbort(this.#comm);
+      throw error;
+    }
     const state = new Int32Array(1);
     this.#calls.ncclCommGetAsyncError(this.#comm, state);
     if (state[0] === 0 || state[0] === IN_PROGRESS) return state[0];
@@ -133,6 +144,11 @@ export class NcclGroup {
       text,
     });
   }
+}
+
+/** Ranks that call different things would wait for each other for ever; beside NCCL they compare what they call. */
+function announce(comm: Comm, dtype: DType, length: number): void {
+  if (comm instanceof TcpComm && dtype !== "bool") comm.announce(dtype, length);
 }
 
 const groups = new WeakMap<Comm, NcclGroup | "none">();
