@@ -55,6 +55,8 @@ export interface CudnnPlan {
   readonly descriptor: Descriptor;
   /** Bytes of scratch memory that it uses. */
   readonly workspace: number;
+  /** `cudnnBackendNumericalNote_t` of its engine; unknown for one from the disk. */
+  readonly notes?: readonly number[];
 }
 
 /** Plans that are tried before giving up. */
@@ -176,11 +178,12 @@ export class CudnnGraphs {
     }
     for (const mode of [modes.CUDNN_HEUR_MODE_A, modes.CUDNN_HEUR_MODE_FALLBACK]) {
       for (const config of this.#configurations(graph, mode)) {
-        const plan = allowed(config, choice) ? this.#finish(config, choice) : undefined;
+        const found = notesOf(config);
+        const plan = allowed(found, choice) ? this.#finish(config, choice) : undefined;
         if (plan === undefined) continue;
         this.counts.built++;
         this.#keep(key, plan);
-        return plan;
+        return { ...plan, notes: found };
       }
     }
     return undefined;
@@ -249,12 +252,16 @@ export class CudnnGraphs {
   }
 }
 
-/** Whether an engine does only what it may. */
-function allowed(config: Descriptor, { tensorCores, repeats = true }: Choice): boolean {
+/** What the engine of a configuration does with numbers. */
+function notesOf(config: Descriptor): number[] {
   const [engine] = config.readDescriptors("ENGINECFG_ENGINE", "ENGINE", 1);
-  if (engine === undefined) return false;
   const found = engine.readChoices("ENGINE_NUMERICAL_NOTE", "NUMERICAL_NOTE");
   engine.destroy();
+  return found;
+}
+
+/** Whether an engine does only what it may. */
+function allowed(found: readonly number[], { tensorCores, repeats = true }: Choice): boolean {
   const unwanted: number[] = [notes.CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION];
   if (repeats) unwanted.push(notes.CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
   if (!tensorCores) {

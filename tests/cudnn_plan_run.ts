@@ -1,0 +1,202 @@
+/**
+ * Plans the backend's cuDNN graphs for devices that are not here, by their property sheets, and prints what came of it as JSON. A process of its own: cuDNN compiles some engines
+ * only where a driver is loaded, and the one that this loads does nothing.
+ *
+ * Arguments: a library to load as the driver, or `none`; then names of devices.
+ */
+import { openCudnn } from "@pta/ffi";
+import {
+  attentionBackward,
+  attentionForward,
+  type AttentionGraph,
+  attentionKey,
+} from "../core/backend/cuda/cudnn_attention.ts";
+import {
+  type ConvolutionGraph,
+  convolutionKey,
+  convolutionOperations,
+} from "../core/backend/cuda/cudnn_convolution.ts";
+import { CudnnGraphs } from "../core/backend/cuda/cudnn_graph.ts";
+import { DiskCache } from "../core/backend/cuda/disk_cache.ts";
+
+/** What came of the plans of one device. */
+export interface Planned {
+  readonly device: string;
+  /** What the engines do with numbers, by what was planned; null where no engine fits. */
+  readonly notes: { readonly [label: string]: readonly number[] | null };
+  readonly counts: { readonly built: number; readonly fromDisk: number };
+  /** The same, by a second process that shares the folder of plans. */
+  readonly again: { readonly built: number; readonly fromDisk: number };
+}
+
+const common = {
+  cudaDeviceId: 0,
+  driverVer: 13000,
+  maxGridSize: [2147483647, 65535, 65535],
+  maxBlockSize: [1024, 1024, 64],
+  isTccDriver: 0,
+  maxThreadsPerBlock: 1024,
+  maxThreadsPerSM: 2048,
+  maxRegistersPerSM: 65536,
+  regsPerBlock: 65536,
+  warpSize: 32,
+  reservedSharedMemoryPerBlock: 1024,
+  maxSharedMemoryPerBlock: 49152,
+  pciDeviceId: 0,
+  smCountOrigin: 0,
+  supportCoopLaunch: 1,
+  maxCtasPerSM: 32,
+};
+/** Property sheets as cuDNN reads them. */
+const sheets: Readonly<Record<string, object>> = {
+  h100: {
+    ...common,
+    deviceName: "NVIDIA H100 80GB HBM3",
+    deviceVer: 900,
+    multiProcessorCount: 132,
+    maxSharedMemoryPerBlockOptin: 232448,
+    totalGlobalMem: 85017100288,
+    l2CacheSize: 52428800,
+    memClockRateKHz: 2619000,
+    smClockRateKHz: 1980000,
+  },
+  a100: {
+    ...common,
+    deviceName: "NVIDIA A100-SXM4-80GB",
+    deviceVer: 800,
+    multiProcessorCount: 108,
+    maxSharedMemoryPerBlockOptin: 166912,
+    totalGlobalMem: 85017100288,
+    l2CacheSize: 41943040,
+    memClockRateKHz: 1593000,
+    smClockRateKHz: 1410000,
+  },
+  b200: {
+    ...common,
+    deviceName: "NVIDIA B200",
+    deviceVer: 1000,
+    multiProcessorCount: 148,
+    maxSharedMemoryPerBlockOptin: 232448,
+    totalGlobalMem: 191000000000,
+    l2CacheSize: 132120576,
+    memClockRateKHz: 3996000,
+    smClockRateKHz: 1965000,
+  },
+  rtx4090: {
+    ...common,
+    deviceName: "NVIDIA GeForce RTX 4090",
+    deviceVer: 890,
+    multiProcessorCount: 128,
+    maxThreadsPerSM: 1536,
+    maxSharedMemoryPerBlockOptin: 101376,
+    totalGlobalMem: 25000000000,
+    l2CacheSize: 75497472,
+    maxCtasPerSM: 24,
+    memClockRateKHz: 10501000,
+    smClockRateKHz: 2520000,
+  },
+};
+
+const convolutions = (["convolution", "convolutionInput", "convolutionWeight"] as const).flatMap(
+  (name) => {
+    const graph = (dtype: ConvolutionGraph["dtype"], groups: number): ConvolutionGraph => ({
+      name,
+      dtype,
+      params: { stride: [2, 2], padding: [1, 1], dilation: [1, 1], groups },
+      shapes: [[32, 64, 56, 56], [128, 64 / groups, 3, 3], [32, 128, 28, 28]],
+      alignment: 16,
+    });
+    const volume: ConvolutionGraph = {
+      name,
+      dtype: "float32",
+      params: { stride: [1, 1, 1], padding: [1, 1, 1], dilation: [1, 1, 1], groups: 1 },
+      shapes: [[2, 8, 8, 16, 16], [16, 8, 3, 3, 3], [2, 16, 8, 16, 16]],
+      alignment: 16,
+    };
+    return [
+      { label: `${name} float32`, graph: graph("float32", 1), tensorCores: false },
+      { label: `${name} float32 tf32`, graph: graph("float32", 1), tensorCores: true },
+      { label: `${name} float32 groups`, graph: graph("float32", 4), tensorCores: false },
+      { label: `${name} float32 volume`, graph: volume, tensorCores: false },
+      { label: `${name} bfloat16`, graph: graph("bfloat16", 1), tensorCores: true },
+      { label: `${name} float16`, graph: graph("float16", 1), tensorCores: true },
+    ];
+  },
+);
+const gpt2: AttentionGraph = {
+  dtype: "bfloat16",
+  batch: 4,
+  heads: 12,
+  keyHeads: 12,
+  queries: 1024,
+  keys: 1024,
+  size: 64,
+  valueSize: 64,
+  causal: true,
+};
+const attentions: readonly { label: string; graph: AttentionGraph }[] = [
+  { label: "causal", graph: gpt2 },
+  {
+    label: "shared keys, heads beside each other",
+    graph: {
+      ...gpt2,
+      dtype: "float16",
+      keyHeads: 4,
+      causal: false,
+      strides: {
+        query: [1024 * 768, 64, 768],
+        key: [1024 * 256, 64, 256],
+        value: [1024 * 256, 64, 256],
+        out: [1024 * 768, 64, 768],
+      },
+    },
+  },
+];
+
+function plan(
+  cudnn: CudnnGraphs,
+  withAttention: boolean,
+): Record<string, readonly number[] | null> {
+  const all: Record<string, readonly number[] | null> = {};
+  for (const { label, graph, tensorCores } of convolutions) {
+    const make = () => convolutionOperations(cudnn, graph);
+    const choice = { tensorCores, workspace: 1 << 30 };
+    all[label] = cudnn.plan(convolutionKey(graph), make, choice)?.notes ?? null;
+  }
+  if (!withAttention) return all;
+  for (const { label, graph } of attentions) {
+    const choice = { tensorCores: true, workspace: 1 << 30, repeats: false };
+    for (
+      const [direction, make] of [["forward", attentionForward], [
+        "backward",
+        attentionBackward,
+      ]] as const
+    ) {
+      const made = cudnn.plan(attentionKey(direction, graph), () => make(cudnn, graph), choice);
+      all[`attention ${direction} ${label}`] = made?.notes ?? null;
+    }
+  }
+  return all;
+}
+
+if (import.meta.main) {
+  const [driver, ...devices] = Deno.args;
+  if (driver !== "none") Deno.dlopen(driver, {});
+  const { calls } = openCudnn(), planned: Planned[] = [];
+  for (const device of devices) {
+    const folder = Deno.makeTempDirSync();
+    const make = () =>
+      new CudnnGraphs(
+        calls,
+        { properties: JSON.stringify(sheets[device]) },
+        device,
+        new DiskCache(folder),
+      );
+    const first = make(), second = make();
+    const notes = plan(first, driver !== "none");
+    plan(second, driver !== "none");
+    planned.push({ device, notes, counts: first.counts, again: second.counts });
+    Deno.removeSync(folder, { recursive: true });
+  }
+  console.log(JSON.stringify(planned));
+}
