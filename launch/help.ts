@@ -111,8 +111,8 @@ ${
 
 Usage: ${COMMAND} report RUN_DIR [flags]
 
-RUN_DIR is a folder with a history (*.jsonl of JsonlRunHistory, or history.json or state.json), or
-such a file.
+RUN_DIR is a folder with a history (*.jsonl of JsonlRunHistory, history.json, or training states, of
+which the latest counts), or such a file.
 
 ${
       table([

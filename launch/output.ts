@@ -87,7 +87,7 @@ export class RankOutput {
 }
 
 /** In a notebook only the console is seen. */
-const inNotebook = (() => {
+export const inNotebook: boolean = (() => {
   try {
     return Deno.jupyter !== undefined;
   } catch {

@@ -9,6 +9,13 @@ interface Point {
   readonly value: number;
 }
 
+/** Where a file of JSON may hold a history. */
+interface State {
+  readonly metrics?: unknown;
+  readonly history?: State;
+  readonly sections?: State;
+}
+
 interface Metric {
   readonly unit: string;
   readonly points: Point[];
@@ -16,6 +23,9 @@ interface Metric {
 
 /** Files that hold a history, the first that is there counts. */
 const CANDIDATES = [/\.jsonl$/, /^history\.json$/, /^state\.json$/, /\.json$/];
+
+/** Where the trainer's `saveState` writes. */
+const STATE_FOLDERS = /^(training_states|state_\d+\w*)$/;
 
 /** Runs `report`. */
 export async function reportCommand(args: readonly string[]): Promise<number> {
@@ -53,12 +63,8 @@ export async function reportCommand(args: readonly string[]): Promise<number> {
 async function findHistory(path: string): Promise<string> {
   try {
     if (!(await Deno.stat(path)).isDirectory) return path;
-    const names: string[] = [];
-    for await (const { name, isFile } of Deno.readDir(path)) if (isFile) names.push(name);
-    for (const pattern of CANDIDATES) {
-      const found = names.filter((name) => pattern.test(name)).sort()[0];
-      if (found !== undefined) return `${path.replace(/\/$/, "")}/${found}`;
-    }
+    const found = await searchFolder(path.replace(/\/$/, ""));
+    if (found !== undefined) return found;
   } catch (error) {
     const isMissing = error instanceof Deno.errors.NotFound;
     const why = isMissing ? "there is no such file or folder" : (error as Error).message;
@@ -67,8 +73,23 @@ async function findHistory(path: string): Promise<string> {
   throw new UsageError(`Cannot report on ${path}: it has no history (*.jsonl or *.json)`);
 }
 
+/** A history in a folder, or in the latest of its training states. */
+async function searchFolder(path: string): Promise<string | undefined> {
+  const files: string[] = [], folders: string[] = [];
+  for await (const { name, isFile, isDirectory } of Deno.readDir(path)) {
+    if (isFile) files.push(name);
+    if (isDirectory && STATE_FOLDERS.test(name)) folders.push(name);
+  }
+  for (const pattern of CANDIDATES) {
+    const found = files.filter((name) => pattern.test(name)).sort()[0];
+    if (found !== undefined) return `${path}/${found}`;
+  }
+  const latest = folders.sort().at(-1);
+  return latest === undefined ? undefined : await searchFolder(`${path}/${latest}`);
+}
+
 /**
- * Reads lines of `{name, value, unit, epoch, step}`, or a JSON history `{metrics: [{name, unit, values}]}`, alone or as `history` of a state.
+ * Reads lines of `{name, value, unit, epoch, step}`, or a JSON history `{metrics: [{name, unit, values}]}`, alone or as `history` of a training state.
  *
  * @throws {UsageError} If it is neither
  */
@@ -86,8 +107,8 @@ export function parseHistory(text: string, file: string): Map<string, Metric> {
   };
   const whole = file.endsWith(".jsonl") ? undefined : parseJson(text);
   if (whole !== undefined) {
-    const state = (whole as Record<string, Record<string, unknown>>).history ?? whole;
-    const list = (state as { metrics?: unknown }).metrics;
+    const state = whole as State;
+    const list = (state.sections?.history ?? state.history ?? state).metrics;
     if (!Array.isArray(list)) {
       throw new UsageError(`Cannot read the history of ${file}: it has no list of metrics`);
     }

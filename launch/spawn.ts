@@ -1,6 +1,6 @@
 /** Starts the ranks, watches them, and sees to it that none is left. */
 import { RankEnv } from "@pta/core/dist/rank";
-import { RankOutput } from "./output.ts";
+import { inNotebook, RankOutput } from "./output.ts";
 import type { RankCommand } from "./plan.ts";
 import { describeActivity, memoryKills, readStatus, sharesTerminal } from "./status.ts";
 
@@ -85,7 +85,7 @@ export async function runRanks(
   addEventListener("unload", end);
   try {
     // a single rank keeps the terminal, with its colours and its progress bar
-    const inherit = commands.length === 1 && logDir === undefined;
+    const inherit = commands.length === 1 && logDir === undefined && !inNotebook;
     for (const command of commands) group.start(command, inherit);
     return await group.wait();
   } finally {

@@ -403,6 +403,21 @@ Deno.test("report: a run's history as a table", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+  const saved = await Deno.makeTempDir();
+  try {
+    for (const [i, value] of [0.5, 0.25].entries()) {
+      const metrics = [{ name: "loss", unit: "", values: [{ epoch: 1, value }] }];
+      const path = `${saved}/training_states/state_00000${i}_step_${i}`;
+      await Deno.mkdir(path, { recursive: true });
+      const state = { sections: { history: { epoch: 2, metrics } } };
+      await Deno.writeTextFile(`${path}/state.json`, JSON.stringify(state));
+      await Deno.writeTextFile(`${path}/manifest.json`, "{}");
+    }
+    const { out } = await runLauncher(["report", saved]);
+    assertMatch(out, /state_000001_step_1\/state\.json\n.*loss\n.*\n {4}1 {2}0\.25\n$/);
+  } finally {
+    await Deno.remove(saved, { recursive: true });
+  }
   const state = {
     history: { epoch: 2, metrics: [{ name: "m", unit: "s", values: [{ epoch: 1, value: 3 }] }] },
   };
