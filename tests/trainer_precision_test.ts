@@ -1,7 +1,7 @@
 /** The trainer in mixed precision: where the choice comes from, skipped steps, accumulation, clipping, two runs, states, ranks. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { backendOf, data, nn, optim, type Tensor, tensor } from "@pta/core";
-import { callback, modelEma, type TrainerOptions, TrainerPrecision } from "@pta/trainer";
+import { callback, modelEma, saveState, type TrainerOptions, TrainerPrecision } from "@pta/trainer";
 import { QuietTrainer, smallDataset, smallModel, weightsOf } from "./trainer_support.ts";
 
 function makeTrainer(options: Partial<TrainerOptions> = {}): QuietTrainer {
@@ -186,4 +186,60 @@ Deno.test("trainer precision: nothing is read from the device inside a step", as
   } finally {
     backend.read = read;
   }
+});
+
+interface RankResult {
+  readonly precision: string;
+  readonly weights: number[];
+  readonly skipped: number[];
+  readonly scale: number[];
+  readonly rate: number;
+}
+
+Deno.test("trainer precision: two ranks of the launcher skip together, with the weights of one process", async () => {
+  const folder = await Deno.makeTempDir(), script = "tests/fixtures/trainer_precision_rank.ts";
+  const run = async (args: string[]): Promise<void> => {
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", ...args, script, folder],
+      cwd: new URL("..", import.meta.url),
+      env: { PTA_MIXED_PRECISION: "fp16" },
+      stdin: "null",
+    }).output();
+    const text = new TextDecoder();
+    assert(success, text.decode(stdout) + text.decode(stderr));
+  };
+  await run([]);
+  await run(["launch/launch.ts", "--cpu", "--num-processes", "2", "--mixed-precision", "fp16"]);
+  const read = (name: string): RankResult =>
+    JSON.parse(Deno.readTextFileSync(`${folder}/${name}.json`));
+  const one = read("1.0"), two = read("2.0");
+  assertEquals(read("2.1"), two);
+  assertEquals(two.precision, "fp16 (PTA_MIXED_PRECISION)");
+  assertEquals([one.skipped, two.skipped], [[1, 1], [1, 1]]);
+  assertEquals(two.scale, one.scale);
+  assertAlmostEquals(two.rate, 0.02 * 0.9 ** 6, 1e-12);
+  one.weights.forEach((w, i) => assertAlmostEquals(two.weights[i], w, 5e-3));
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("trainer precision: a resumed run in fp16 goes on bit by bit, scale and count included", async () => {
+  const directory = await Deno.makeTempDir();
+  const run = async (numEpochs: number, resume: boolean): Promise<QuietTrainer> => {
+    const trainer = makeTrainer({
+      mixedPrecision: { precision: "fp16", gradScaler: { initScale: 64, growthInterval: 3 } },
+      callbacks: resume ? [] : [saveState({ directory, everyEpochs: 1 })],
+    });
+    await trainer.train({ ...small, numEpochs, ...(resume && { resumeFrom: directory }) });
+    return trainer;
+  };
+  await run(1, false);
+  const resumed = await run(3, true);
+  const straight = makeTrainer({
+    mixedPrecision: { precision: "fp16", gradScaler: { initScale: 64, growthInterval: 3 } },
+  });
+  await straight.train({ ...small, numEpochs: 3 });
+  assertEquals(resumed.precision.scaler!.stateDict(), straight.precision.scaler!.stateDict());
+  assertEquals(straight.precision.scaler!.getScale(), 64 * 2 ** 4);
+  assertEquals(weightsOf(resumed.model), weightsOf(straight.model));
+  await Deno.remove(directory, { recursive: true });
 });
