@@ -9,6 +9,7 @@ import {
   listStates,
   type SaveStateOptions,
   timeBudget,
+  type TrainOptions,
 } from "@pta/trainer";
 import { inFolder, make, train } from "./checkpoint_support.ts";
 import { type QuietTrainer, weightsOf } from "./trainer_support.ts";
@@ -156,6 +157,59 @@ Deno.test("the best state by the watched metric is never removed", () =>
     // In two runs, so that the second one must know what the first one has saved.
     for (const numEpochs of [3, 6]) await train(make(folder, options), { numEpochs });
     assertEquals((await listStates(folder)).map((s) => s.number), [2, 6]);
+  }));
+
+Deno.test("another batch size goes on at the same sample, rounded down to a window", () =>
+  inFolder(async (folder) => {
+    // Saved after 4 of 6 batches of 4 samples: 16 of 22.
+    const cases: [Partial<TrainOptions>, number][] = [
+      [{ perDeviceBatchSize: 4 }, 4],
+      [{ perDeviceBatchSize: 8 }, 2],
+      [{ perDeviceBatchSize: 2 }, 8],
+      [{ perDeviceBatchSize: 5 }, 3],
+      [{ perDeviceBatchSize: 4, gradientAccumulationSteps: 3 }, 3],
+      [{ perDeviceBatchSize: 1, gradientAccumulationSteps: 7 }, 14],
+    ];
+    const crashed = make(folder, { save: { keepLast: Infinity }, callbacks: [crashAfter(5)] });
+    await assertRejects(() => train(crashed), CallbackError);
+    const [, { path }] = await listStates(folder);
+    const order = (batchSize: number, seen: number[]) =>
+      callback({
+        name: "order",
+        onTrainStepEnd: ({ position }, { batch, step }) => {
+          if (position.epoch === 0 && seen.length === 0) seen.push(step);
+          const rows = (batch as Tensor[])[0].shape[0];
+          assert(rows === batchSize || rows === 22 % batchSize);
+        },
+      });
+    for (const [options, first] of cases) {
+      const seen: number[] = [];
+      const window = options.gradientAccumulationSteps ?? 1;
+      const callbacks = [order(options.perDeviceBatchSize!, seen)];
+      const again = make(`${folder}/again`, { callbacks });
+      await train(again, { ...options, numEpochs: 2, resumeFrom: path });
+      assertEquals(seen, [first], JSON.stringify(options));
+      // Steps and rate are those of a run that had this size from the start.
+      const whole = make(`${folder}/whole`, { save: { everySteps: 99, everyEpochs: 99 } });
+      await train(whole, { ...options, numEpochs: 2, resumeFrom: undefined });
+      assertEquals(again.numUpdates, whole.numUpdates);
+      assertEquals(
+        again.numUpdates,
+        2 * Math.ceil(Math.ceil(22 / options.perDeviceBatchSize!) / window),
+      );
+      assertEquals(
+        again.optimizer!.paramGroups.map((g) => [g.lr, g.options]),
+        whole.optimizer!.paramGroups.map((g) => [g.lr, g.options]),
+      );
+    }
+    // At the end of an epoch only its evaluation is left, whatever the size of the batches.
+    const [, , last] = await (async () => {
+      await train(make(folder, { save: { everyEpochs: 9 } }), { numEpochs: 1 });
+      return await listStates(folder);
+    })();
+    const again = make(`${folder}/again`);
+    await train(again, { perDeviceBatchSize: 5, numEpochs: 1, resumeFrom: last.path });
+    assertEquals([again.numUpdates, again.runHistory.values("eval_loss_epoch").length], [5, 1]);
   }));
 
 Deno.test("SIGTERM saves at the next step and stops; the run goes on from there", {

@@ -8,8 +8,8 @@ import {
 } from "@pta/core";
 import { RankEnv } from "@pta/core/dist/rank";
 import type { Checkpointer, RunPosition, SavedRun } from "../resume.ts";
-import { accumulationAt } from "../run_config.ts";
 import type { Trainer } from "../trainer.ts";
+import { convertPosition, rescheduled } from "./convert.ts";
 import { TrainingStateError } from "./error.ts";
 import { defaultFolder, findState, type ResumeFrom } from "./resume_from.ts";
 import type { SavedBy } from "./save.ts";
@@ -42,14 +42,14 @@ export const directoryCheckpointer: Checkpointer = {
     const saved = sectionsFor(trainer, state, device);
     const by = saved.savedBy as SavedBy;
     loadModel(trainer, state.directory, { ...model, ...saved[ownModel] as StateDict });
-    loadOptimizer(
-      trainer,
-      state.directory,
-      by,
-      () => saved[ownOptimizer] ?? state.optimizer(device),
-    );
     const { position, ...rest } = saved;
-    const place = convertPosition(position as RunPosition, by, trainer);
+    const place = convertPosition(position as RunPosition, by, trainer.runConfig);
+    const hasOtherSteps = place.numUpdates !== (position as RunPosition).numUpdates;
+    if (hasOtherSteps) delete rest.scheduler;
+    loadOptimizer(trainer, state.directory, by, () => {
+      const dict = (saved[ownOptimizer] ?? state.optimizer(device)) as OptimizerStateDict;
+      return hasOtherSteps ? rescheduled(trainer, place.numUpdates, dict) : dict;
+    });
     trainer.print(
       `Going on from "${state.directory}": ${place.epoch} epochs and ${place.stepInEpoch} batches are over`,
     );
@@ -69,7 +69,7 @@ function loadOptimizer(
   trainer: Trainer,
   directory: string,
   by: SavedBy,
-  read: () => unknown,
+  read: () => OptimizerStateDict,
 ): void {
   const file = "optimizer.safetensors", { name } = trainer.optimizer!;
   if (by.optimizer !== name) {
@@ -80,7 +80,7 @@ function loadOptimizer(
     );
   }
   fitting(directory, file, () => {
-    const dict = read() as OptimizerStateDict;
+    const dict = read();
     trainer.optimizer!.loadStateDict(dict);
     disposeAll(Object.values(dict.state).flatMap((own) => Object.values(own)));
   });
@@ -133,20 +133,3 @@ function sectionsFor(
 }
 
 const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-
-/**
- * The same place in the order of samples, in batches of this run: rounded down to a whole window where batches or windows have another size, so that at
- * most the samples of one optimizer step are seen twice.
- */
-function convertPosition(position: RunPosition, by: SavedBy, { runConfig }: Trainer): RunPosition {
-  const { numTrainBatchesPerEpoch: length } = runConfig;
-  const window = accumulationAt(runConfig, position.epoch);
-  const before = by.trainPerDeviceBatchSize * by.worldSize;
-  const now = runConfig.trainPerDeviceBatchSize! * runConfig.worldSize;
-  if (before === now && by.gradientAccumulationSteps === window) return position;
-  if (position.stepInEpoch === by.numTrainBatchesPerEpoch && length !== undefined) {
-    return { ...position, stepInEpoch: length };
-  }
-  const batches = Math.floor(position.stepInEpoch * before / now);
-  return { ...position, stepInEpoch: batches - batches % window };
-}
