@@ -32,6 +32,8 @@ export class LocalSGD implements Disposable {
   #steps = 0;
 
   /**
+   * Begins to count.
+   *
    * @param model The same on all ranks
    * @throws {RangeError} If `localSgdSteps` is no whole number of at least 1
    */

@@ -36,7 +36,9 @@ const SEND_MS = 10_000;
 
 /** Where a store listens. */
 export interface StoreAddress {
+  /** Name or number of the machine. */
   readonly hostname: string;
+  /** 0 takes a free one. */
   readonly port: number;
 }
 
@@ -47,6 +49,7 @@ interface Member {
 
 /** The table itself, on one rank. */
 export class StoreServer {
+  /** Where it listens. */
   readonly address: StoreAddress;
   #listener: Deno.Listener;
   #key: CryptoKey;
