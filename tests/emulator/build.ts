@@ -17,6 +17,8 @@ interface Library {
   readonly unsupported: number;
   /** Whether it puts work on streams of the emulated driver. */
   readonly usesDriver?: boolean;
+  /** Another name under which it must lie there. */
+  readonly also?: string;
 }
 
 // deno-fmt-ignore
@@ -52,10 +54,11 @@ const libraries: Readonly<Record<string, Library>> = {
   },
   PTA_CUDNN_LIB: {
     file: "libcudnn.so.9",
-    sources: ["cudnn.cpp"],
+    sources: ["native/cudnn.cpp", "native/cudnn_check.cpp", "native/cudnn_run.cpp"],
     symbols: cudnnSymbols,
     unsupported: 3000,
     usesDriver: true,
+    also: "libcudnn_graph.so.9",
   },
 };
 
@@ -158,6 +161,12 @@ function libraryPath(library: Library, home: string, driver?: string): string | 
   // deno-fmt-ignore
   make([{ path, command: (out) => ["g++", "-shared", "-pthread", `-Wl,-soname,${library.file}`, "-o", out,
     ...objects.map((o) => o.path), ...driverArguments(driver), "-ldl"] }]);
+  if (library.also !== undefined) {
+    make([{
+      path: `${folder}/${library.also}`,
+      command: (out) => ["ln", "-s", library.file, out],
+    }]);
+  }
   return path;
 }
 

@@ -247,7 +247,7 @@ export class CudnnGraphs {
       const keys = [this.#disk.key(`${this.#stamp}\n${key}`)];
       this.#disk.store(new TextEncoder().encode(text), keys);
     } catch (error) {
-      log(1, `A plan is not kept: ${(error as Error).message}`);
+      log(2, `A plan is not kept: ${(error as Error).message}`);
     }
   }
 }

@@ -40,25 +40,28 @@ export type KernelRoutineName = Extract<
  */
 export function cudaRoutines(runtime: CudaRuntime): Pick<Routines, KernelRoutineName> {
   const own = kernelRoutines(runtime);
+  let opened: CudnnConvolutions | undefined | "unopened" = "unopened";
+  const cudnn = (): CudnnConvolutions | undefined => {
+    if (opened === "unopened") {
+      opened = tryOr("PTA_CUDNN", () => new CudnnConvolutions(runtime, cudnnOf(runtime)));
+    }
+    return opened;
+  };
   return {
     ...own,
-    convolution: convolutionBy(runtime, own.convolution),
-    convolutionInput: convolutionBy(runtime, own.convolutionInput),
-    convolutionWeight: convolutionBy(runtime, own.convolutionWeight),
+    convolution: convolutionBy(cudnn, own.convolution),
+    convolutionInput: convolutionBy(cudnn, own.convolutionInput),
+    convolutionWeight: convolutionBy(cudnn, own.convolutionWeight),
   };
 }
 
 /** By cuDNN, else by our own. */
 function convolutionBy<R extends ConvolutionName>(
-  runtime: CudaRuntime,
+  cudnn: () => CudnnConvolutions | undefined,
   own: CudaRoutine<R>,
 ): CudaRoutine<R> {
-  let opened: CudnnConvolutions | undefined | "unopened" = "unopened";
   return (call, buffers) => {
-    if (opened === "unopened") {
-      opened = tryOr("PTA_CUDNN", () => new CudnnConvolutions(runtime, cudnnOf(runtime)));
-    }
-    const bound = opened?.bind(
+    const bound = cudnn()?.bind(
       call as unknown as RoutineCall<ConvolutionName>,
       buffers as readonly CudaBuffer[],
     );
