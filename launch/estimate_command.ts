@@ -97,7 +97,7 @@ async function fill(file: Deno.FsFile, bytes: Uint8Array): Promise<number> {
 /** A script of its own plans a step on the null device. */
 async function measure(path: string, batchSize: number, precision: string): Promise<ModelFacts> {
   const isUrl = /^(https?|jsr|npm|data|file):/.test(path);
-  const url = isUrl ? path : `file://${await Deno.realPath(path)}`;
+  const url = isUrl ? path : fileUrl(await Deno.realPath(path));
   const { code, out, err } = await runChild(
     "measure_model.ts",
     [url, String(batchSize), precision],
@@ -112,7 +112,14 @@ async function measure(path: string, batchSize: number, precision: string): Prom
       lines.find((l) => l.startsWith("error:"))?.replace("error: Uncaught (in promise) ", "") ??
         lines[0]
     }`;
-  throw new UsageError(why.replace(url, path));
+  throw new UsageError(why.replaceAll(url, path));
+}
+
+/** URL of an absolute path, which may hold any letter. */
+function fileUrl(path: string): string {
+  const url = new URL("file:///");
+  url.pathname = path.replaceAll("%", "%25").replaceAll("\\", "/");
+  return url.href;
 }
 
 function textOf(
