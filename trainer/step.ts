@@ -1,5 +1,13 @@
 /** One training or evaluation step, captured when its shapes allow. */
-import { capture, type Captured, noGrad, type Parameter, realize, type Tensor } from "@pta/core";
+import {
+  capture,
+  type Captured,
+  dueWithNext,
+  noGrad,
+  type Parameter,
+  realize,
+  type Tensor,
+} from "@pta/core";
 import {
   type Batch,
   type BatchOutput,
@@ -87,7 +95,10 @@ export class StepRunner {
     this.#trainer = trainer;
     this.#captures = captures;
     this.#parameters = trainer.model.parameters();
-    this.#window = new GradientWindow(this.#parameters, { comm: trainer.comm });
+    this.#window = new GradientWindow(this.#parameters, {
+      comm: trainer.comm,
+      dataParallel: trainer.dataParallel,
+    });
   }
 
   /** Forgets captured steps when parameters were frozen or modules changed mode since the last epoch. */
@@ -169,14 +180,16 @@ export class StepRunner {
       gradientNorm = t.clipGradients();
     });
     const result = gradientNorm === undefined ? output : { ...output, gradientNorm };
-    // Before the optimizer changes the parameters, everything that depends on their old values must have been computed.
-    realize(
-      ...tensorsIn(result),
-      ...t.lossTracker.tensors,
-      ...due,
-    );
+    // What depends on the parameters' old values is computed before the optimizer changes them, or in one plan with the change, which saves
+    // launches. Buckets of ranks and the loss scaler want the gradients first.
+    const results = [...tensorsIn(result), ...t.lossTracker.tensors];
+    const isOnePlan = position.isLast && t.comm === undefined && t.precision.scaler === undefined;
+    if (isOnePlan) { for (const x of [...results, ...due]) dueWithNext(x); }
+    else realize(...results, ...due);
     if (position.isLast) {
       t.optimizerStep();
+      // Whatever an overridden method has left.
+      if (isOnePlan) realize(...results);
       t.optimizerZeroGrad();
       // Gradients of parameters that the optimizer does not have would pile up, and a captured step could not find them again.
       for (const p of this.#parameters) p.grad = undefined;
