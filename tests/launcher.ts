@@ -96,3 +96,13 @@ export async function endOf(child: Deno.ChildProcess): Promise<{ code: number; e
   const { code } = await child.status;
   return { code, err: await err };
 }
+
+/** Lends a folder. */
+export async function inFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return await run(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
