@@ -68,6 +68,8 @@ Deno.test("GradScaler: two ranks skip together and follow PyTorch", async () => 
       Deno.readTextFileSync(`${folder}/${rank}.json`),
     );
     assertEquals(Object.keys(found).length, 8);
+    const lone = JSON.parse(Deno.readTextFileSync(`${folder}/lone.${rank}.json`));
+    assertEquals(lone, [false, true, false]);
     for (const [key, result] of Object.entries(found)) {
       const [index, captured] = key.split(" ");
       assertEquals(differences(fixture.scaling[Number(index)], result), [], `rank ${rank}, ${key}`);
