@@ -1,9 +1,9 @@
 /**
  * Runs the cases of `cuda_routine_cases.ts` on the CUDA device that the environment gives, and prints what differs, as JSON. A process of its own: the tests run it
- * with stand-ins for NVIDIA's libraries, `deno task test:gpu` with the real ones.
+ * with stand-ins for NVIDIA's libraries, `deno task test:gpu` with the real ones. With `--backend` the backend's own table runs, vendor libraries and all; else our kernels.
  */
 import { CudaBackend } from "../core/backend/cuda/mod.ts";
-import { cudaRoutines, kernelRoutines } from "../core/backend/cuda/routine_table.ts";
+import { kernelRoutines } from "../core/backend/cuda/routine_table.ts";
 import type { Buffer, RoutineLaunch } from "../core/device.ts";
 import { codecs, dtypes, type HostArray } from "../core/dtype.ts";
 import { type RoutineCase, routineCases } from "./cuda_routine_cases.ts";
@@ -65,7 +65,7 @@ if (import.meta.main) {
   const backend = new CudaBackend(), failures: string[] = [];
   const routines = (Deno.args.includes("--backend")
     ? backend.routines
-    : cudaRoutines(backend.runtime)) as unknown as Record<string, Routine>;
+    : kernelRoutines(backend.runtime)) as unknown as Record<string, Routine>;
   let passed = 0;
   for (
     const prepared of routineCases().map((c) =>

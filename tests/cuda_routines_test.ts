@@ -13,25 +13,32 @@ import { whyNotEmulated } from "./emulator/emulate.ts";
 const at = (file: string) => new URL(file, import.meta.url).pathname;
 const reason = whyNotEmulated();
 
-Deno.test({
-  name: `cuda routines: kernels agree with plain loops on the emulator${
-    reason === undefined ? "" : ` (skipped: ${reason})`
-  }`,
-  ignore: reason !== undefined,
-  fn: async () => {
-    const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", at("cuda_routine_run.ts")],
-      // All texts as one program: one start of the compiler.
-      env: { PTA_CUDA_BATCH: "1" },
-    }).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    assertEquals(code, 0, text(stderr));
-    const { passed, failures }: Outcome = JSON.parse(text(stdout).trim().split("\n").at(-1)!);
-    assertEquals(failures, []);
-    assertEquals(passed, routineCases().length);
-    assertEquals(text(stderr).split("\n").filter((line) => line.startsWith("emulator:")), []);
-  },
-});
+function onEmulator(name: string, args: readonly string[]): void {
+  Deno.test({
+    name: `cuda routines: ${name} on the emulator${
+      reason === undefined ? "" : ` (skipped: ${reason})`
+    }`,
+    ignore: reason !== undefined,
+    fn: async () => {
+      const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", ...args],
+        // All texts as one program: one start of the compiler.
+        env: { PTA_CUDA_BATCH: "1" },
+      }).output();
+      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+      assertEquals(code, 0, text(stderr));
+      const { passed, failures }: Outcome = JSON.parse(text(stdout).trim().split("\n").at(-1)!);
+      assertEquals(failures, []);
+      assertEquals(passed, routineCases().length);
+      assertEquals(text(stderr).split("\n").filter((line) => line.startsWith("emulator:")), []);
+    },
+  });
+}
+onEmulator("kernels of our own agree with plain loops", [at("cuda_routine_run.ts")]);
+onEmulator("the backend's routines agree with plain loops", [
+  at("cuda_routine_run.ts"),
+  "--backend",
+]);
 
 /** Texts of all cases, and what is launched of them. */
 function texts(): { all: Map<string, string>; launches: { name: string; geometry: Geometry }[] } {
