@@ -1,6 +1,6 @@
 /**
- * Compiles the kernels of a run before it: `deno run -A tests/emulator/warm.ts COMMAND ARGUMENTS...` runs a command whose kernels do nothing, only to see which there are, and
- * compiles them many together. A few at a time, as a plain run does, costs ten starts of the compiler for one.
+ * Compiles the kernels of a run before it: `deno run -A tests/emulator/warm.ts deno test ARGUMENTS...` (or `deno run`) runs the command on the reference, has every kernel printed
+ * for the CUDA device too (collect.ts), and compiles them many together. A few at a time, as a plain run does, costs ten starts of the compiler for one.
  */
 import { whyNotEmulated } from "./build.ts";
 import { emulatedEnvironment } from "./run.ts";
@@ -25,13 +25,19 @@ async function warm([command, ...args]: readonly string[]): Promise<number> {
   }
   const file = await Deno.makeTempFile({ prefix: "kernels" }), start = performance.now();
   const seconds = () => ((performance.now() - start) / 1000).toFixed(1);
-  await new Deno.Command(command === "deno" ? Deno.execPath() : command, {
-    args,
-    env: { ...emulatedEnvironment(), PTA_EMULATOR_COLLECT: file },
-    // Results are wrong, and so are the messages about them.
+  const preload = new URL("collect.ts", import.meta.url).pathname, [kind, ...rest] = args;
+  const { success } = await new Deno.Command(command === "deno" ? Deno.execPath() : command, {
+    args: kind === "test" || kind === "run" ? [kind, "--preload", preload, ...rest] : args,
+    env: {
+      ...emulatedEnvironment(),
+      PTA_EMULATOR_COLLECT: file,
+      PTA_DEVICE: "ref",
+      PTA_TEST_DEVICES: "ref",
+    },
     stdout: "null",
     stderr: "null",
   }).output();
+  if (!success) console.log("the run on the reference fails; its kernels so far are compiled");
   console.log(`collected in ${seconds()} s`);
   const failures = compileCollected(file);
   console.log(`compiled in ${seconds()} s`);

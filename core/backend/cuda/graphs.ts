@@ -1,7 +1,7 @@
 /** Captured steps as CUDA graphs: one call launches what was recorded. */
 import { CUgraphInstantiate_flags as flags, CUstreamCaptureMode } from "@pta/ffi";
 import { log } from "../../debug.ts";
-import type { Launch } from "../../device.ts";
+import type { BackendStats, Launch } from "../../device.ts";
 import { type LaunchFacts, levels, type Recorded } from "./arrange.ts";
 import { groups, joinKernels, joins } from "./join.ts";
 import type { CudaRuntime } from "./runtime.ts";
@@ -23,21 +23,32 @@ export interface Graph {
  * @param runtime The device
  * @param launches What to replay, in order; each has run once
  * @param facts What is known of a launch: "host" when it needs the host (reads results, talks to other processes)
+ * @param stats Counters of what runs
  * @returns What does the same with fewer calls
  */
 export function makeGraphs(
   runtime: CudaRuntime,
   launches: readonly Launch[],
   facts: (launch: Launch) => LaunchFacts | "host" | undefined,
+  stats: BackendStats,
 ): { launches: Launch[]; dispose: () => void } {
   const made: Launch[] = [], disposers: (() => void)[] = [];
   let run: Recorded[] = [];
   const close = () => {
     const joined = joinLaunches(runtime, run);
+    const counts = [stats.kernels, stats.routines];
     const graph = joined.length > LEAST ? makeGraph(runtime, joined) : undefined;
+    // Counted when they run, not when they are recorded.
+    [stats.kernels, stats.routines] = counts;
     if (graph === undefined) made.push(...joined);
     else {
-      made.push(graph.launch);
+      const kernels = run.filter((r) => r.facts?.kernel !== undefined).length;
+      const routines = run.length - kernels;
+      made.push(() => {
+        stats.kernels += kernels;
+        stats.routines += routines;
+        graph.launch();
+      });
       disposers.push(graph.dispose);
     }
     run = [];

@@ -109,6 +109,15 @@ export class CudaBackend implements Backend {
     return out;
   }
 
+  /** See {@linkcode Backend.lacks}: bfloat16 came with Ampere, float16 with Volta's tensor cores. */
+  lacks(dtype: DType): string | undefined {
+    const { name, capability: [major, minor] } = this.runtime.facts;
+    const needed: { readonly [D in DType]?: number } = { bfloat16: 8, float16: 7 };
+    return major >= (needed[dtype] ?? 0)
+      ? undefined
+      : `${name} (compute capability ${major}.${minor}) has no fast ${dtype} arithmetic`;
+  }
+
   /** See {@linkcode Backend.compile}; all texts that wait are compiled at the first launch of one of them. */
   compile(kernel: Kernel, extent: number): Executable {
     this.stats.compiled++;
@@ -124,7 +133,7 @@ export class CudaBackend implements Backend {
 
   /** See {@linkcode Backend.graph}. */
   graph(launches: readonly Launch[]): { launches: Launch[]; dispose: () => void } {
-    return makeGraphs(this.runtime, launches, (launch) => this.#facts.get(launch));
+    return makeGraphs(this.runtime, launches, (launch) => this.#facts.get(launch), this.stats);
   }
 
   /** See {@linkcode Backend.check}. */
