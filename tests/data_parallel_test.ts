@@ -24,19 +24,37 @@ Deno.test("data parallel: two ranks train like one process at the same global ba
   await runScript(["launch/launch.ts", "--cpu", "--num-processes", "2", script, `${folder}/two`]);
   const one = read("one.0"), two = read("two.0"), other = read("two.1");
 
-  for (const name of ["even", "uneven", "filler", "accumulation", "clipping", "maxSteps"]) {
+  for (
+    const name of [
+      "even",
+      "buckets",
+      "compressed",
+      "uneven",
+      "filler",
+      "accumulation",
+      "clipping",
+      "maxSteps",
+    ]
+  ) {
     await t.step(name, () => {
       const [a, b] = [one[name], two[name]];
+      // bfloat16 has 8 bits
+      const tolerance = name === "compressed" ? 0.05 : 1e-4;
       assertEquals(b.updates, a.updates);
       assertEquals(b.losses.length, 3 - (name === "maxSteps" ? 1 : 0));
       for (const key of ["losses", "evaluation", "accuracy", "weights"] as const) {
         assertEquals(b[key].length, a[key].length);
         a[key].forEach((x, i) =>
-          assertAlmostEquals(b[key][i], x, 1e-4 * Math.max(Math.abs(x), 1e-2), `${key} ${i}`)
+          assertAlmostEquals(b[key][i], x, tolerance * Math.max(Math.abs(x), 1e-2), `${key} ${i}`)
         );
       }
     });
   }
+
+  await t.step("compression is there, and rounds", () => {
+    assert(two.compressed.weights.some((x, i) => x !== two.even.weights[i]));
+    assertEquals(one.compressed.weights, one.even.weights);
+  });
 
   await t.step("ranks end with the same weights and history", () => {
     for (const [name, result] of Object.entries(two)) {

@@ -11,6 +11,7 @@ import {
   tensor,
   zeros,
 } from "@pta/core";
+import type { DataParallelOptions } from "./options.ts";
 
 /** Where a micro-batch stands in its window. */
 export interface WindowPosition {
@@ -22,6 +23,8 @@ export interface WindowPosition {
 export interface GradientOptions {
   /** `undefined` alone. */
   readonly comm: Comm | undefined;
+  /** Buckets and compression. */
+  readonly dataParallel?: DataParallelOptions;
 }
 
 /**
@@ -124,8 +127,10 @@ export class GradientWindow {
   }
 
   #mean(own: Tensor): void {
-    const { comm } = this.#options;
-    const total = comm === undefined ? own : allReduceGradients(this.#parameters, { weight: own })!;
+    const { comm, dataParallel = {} } = this.#options;
+    const { bucketCapMb = 25, commHook } = dataParallel;
+    const options = { weight: own, bucketBytes: bucketCapMb * 2 ** 20, commHook };
+    const total = comm === undefined ? own : allReduceGradients(this.#parameters, options)!;
     const divisor = total.gt(0).where(total, 1);
     for (const p of this.#withGradients()) p.grad = p.grad!.div(divisor.to(p.grad!.dtype));
   }

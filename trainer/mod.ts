@@ -135,6 +135,7 @@ export { historyTable, type TableOptions } from "./history/table.ts";
 export { LossTracker } from "./loss_tracker.ts";
 export type {
   CreateScheduler,
+  DataParallelOptions,
   EvaluateNowOptions,
   EvaluateOptions,
   LossFunc,

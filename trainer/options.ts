@@ -1,5 +1,5 @@
 /** What the trainer's constructor and methods take. */
-import type { Collate, data, nn, optim, Tensor } from "@pta/core";
+import type { Collate, CommHook, data, nn, optim, Tensor } from "@pta/core";
 import type { Callback } from "./callback.ts";
 import type { ResumeFrom } from "./checkpoint/resume_from.ts";
 import type { RunHistory } from "./history.ts";
@@ -41,6 +41,14 @@ export type CreateScheduler = (
   runConfig: TrainerRunConfig,
 ) => Scheduler;
 
+/** How gradients travel between ranks. */
+export interface DataParallelOptions {
+  /** A bucket of gradients is closed once it holds so many MiB; 25 by default. */
+  readonly bucketCapMb?: number;
+  /** `bf16` or `fp16`: gradients travel in 16 bits; `none` by default. */
+  readonly commHook?: CommHook;
+}
+
 /** What {@linkcode Trainer} is made of. */
 export interface TrainerOptions {
   /** Model to train or evaluate. */
@@ -65,6 +73,8 @@ export interface TrainerOptions {
    * does not call them again, so say `true` when yours only build tensors.
    */
   readonly capture?: boolean;
+  /** How gradients travel between ranks; PyTorch's names and defaults. */
+  readonly dataParallel?: DataParallelOptions;
   /** Finds what `train({ resumeFrom })` names; training-state directories when left out. */
   readonly checkpointer?: Checkpointer;
 }

@@ -1,5 +1,5 @@
 /** The trainer. */
-import { broadcastFromRoot, defaultGenerator, initComm, manualSeed, readRank } from "@pta/core";
+import { defaultGenerator, initComm, manualSeed, readRank, syncModelStates } from "@pta/core";
 import { directoryCheckpointer, resumeAskedByLauncher } from "./checkpoint/checkpointer.ts";
 import { agreeOnLength } from "./lengths.ts";
 import { runEvalEpoch, runTraining } from "./loop.ts";
@@ -234,7 +234,7 @@ export class Trainer extends TrainerSteps {
     }
     this.#isRankSeeded = true;
     if (this.comm !== undefined) {
-      broadcastFromRoot(Object.values(this.model.stateDict()), this.comm);
+      syncModelStates(this.model.stateDict(), this.comm);
     }
   }
 

@@ -5,7 +5,13 @@ import { batchLoss } from "./batch_loss.ts";
 import type { BatchLoader } from "./batch_source.ts";
 import { createLoader } from "./create_loader.ts";
 import { defaultCallbacks } from "./callbacks/default_callbacks.ts";
-import type { CreateScheduler, LossFunc, Scheduler, TrainerOptions } from "./options.ts";
+import type {
+  CreateScheduler,
+  DataParallelOptions,
+  LossFunc,
+  Scheduler,
+  TrainerOptions,
+} from "./options.ts";
 import { TrainerPrecision } from "./precision.ts";
 import { TrainerRunState } from "./run_state.ts";
 import type { IterableDataset } from "./stream_loader.ts";
@@ -22,6 +28,8 @@ export abstract class TrainerSteps extends TrainerRunState {
   readonly seed: number | undefined;
   /** Mixed precision and the loss scaler. */
   readonly precision: TrainerPrecision;
+  /** How gradients travel between ranks, as given. */
+  readonly dataParallel: DataParallelOptions;
   /** The scheduler of the run, when there is one. */
   scheduler: Scheduler | undefined;
   /** The loader being trained on. */
@@ -42,6 +50,7 @@ export abstract class TrainerSteps extends TrainerRunState {
     this.lossFunc = options.lossFunc;
     this.optimizer = options.optimizer;
     this.seed = options.seed;
+    this.dataParallel = options.dataParallel ?? {};
     this.precision = new TrainerPrecision(options.mixedPrecision);
   }
 
