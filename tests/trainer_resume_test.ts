@@ -1,6 +1,6 @@
 /** A run that goes on from what `trainingState()` gave is bit-equal to one that was never interrupted. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { nn, optim, type Tensor } from "@pta/core";
+import { data, nn, optim, stepScope, type Tensor, tensor } from "@pta/core";
 import {
   averageMetric,
   type Callback,
@@ -151,4 +151,35 @@ Deno.test("resume: objects are registered under a name of their own", () => {
     'Cannot register "counter": another object has that name',
   );
   assertThrows(() => trainer.registerState("other", {} as never), TypeError, "stateDict");
+});
+
+Deno.test("resume: a loader starts at a batch in the next pass only, and reads nothing before it", () => {
+  const read: number[] = [];
+  const dataset = { length: 7, get: (i: number) => (read.push(i), new Float32Array([i])) };
+  const loader = new data.DataLoader(dataset, { batchSize: 2 });
+  const pass = () => [...loader].map((batch) => [...batch.data()]);
+  loader.startAt(2);
+  assertEquals(pass(), [[4, 5], [6]]);
+  assertEquals(read, [4, 5, 6]);
+  assertEquals(pass().length, 4);
+  loader.startAt(4);
+  assertEquals(pass(), []);
+  // A pass that is asked for and never gone through takes the start with it.
+  loader.startAt(1);
+  loader[Symbol.asyncIterator]();
+  assertEquals(pass().length, 4);
+  assertThrows(() => loader.startAt(-1), RangeError, "Cannot start at batch -1");
+});
+
+Deno.test("resume: a scope that is left keeps what it owns until it is ended", () => {
+  const outer = stepScope(), inner = stepScope();
+  const early = tensor([1, 2]).add(1).realize();
+  assertThrows(() => outer.leave(), Error, "Cannot leave this step scope");
+  inner.leave();
+  const late = tensor([3, 4]).add(1).realize();
+  outer[Symbol.dispose]();
+  assertThrows(() => late.data(), ReferenceError, "freed");
+  assertEquals([...early.data()], [2, 3]);
+  inner[Symbol.dispose]();
+  assertThrows(() => early.data(), ReferenceError, "freed");
 });
