@@ -106,7 +106,10 @@ export interface PoolParams {
 /** Names of the routines: what cannot, or should not, be a fused kernel. */
 export type RoutineName = keyof RoutineParams;
 
-/** Routines whose operands are all contiguous, of float32, float64, int32 or bool; every backend has plain loops for them. */
+/**
+ * Routines whose operands are all contiguous, of float32, float64, int32 or bool, or of the halves where {@linkcode Backend.halfRoutines} says so; every backend has plain
+ * loops for them.
+ */
 export type PlainRoutineName = Exclude<RoutineName, "matmul" | "allReduce">;
 
 /** One call of a routine with concrete shapes. */
@@ -178,6 +181,8 @@ export interface Backend {
   bind(executable: Executable, extent: number, buffers: readonly Buffer[]): Launch;
   /** What is not a kernel. */
   readonly routines: Routines;
+  /** Routines that take operands of float16 and bfloat16 as they are; all others get them as float32. */
+  readonly halfRoutines?: ReadonlySet<RoutineName>;
   /**
    * Raises what is known to have gone wrong on the device; does not wait. Absent where launches are complete when they return:
    * {@linkcode synchronize} does it.

@@ -1,14 +1,15 @@
 /** The door from tensors to named routines. */
 import type { PlainRoutineName, RoutineParams } from "../device.ts";
-import type { DType } from "../dtype.ts";
+import { type DType, dtypes } from "../dtype.ts";
 import { constNode, makeNode, type Node } from "../node.ts";
+import { backendOf } from "../runtime.ts";
 import { isContiguous, numel, type Shape } from "../shape.ts";
 import { castNode, copyNode, viewParts, wrap } from "./base.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
  * The result of a routine of contiguous operands, without a gradient: callers add one with `withGradient`. Half-precision results are
- * computed in float32.
+ * computed in float32, unless the backend's routine takes half-precision operands.
  *
  * @param name Which routine
  * @param params Its parameters
@@ -33,10 +34,11 @@ export function routine<R extends PlainRoutineName>(
     );
   }
   if (numel(shape) === 0) return wrap(constNode(0, shape, dtype, device));
+  const halves = backendOf(device).halfRoutines?.has(name) === true &&
+    [dtype, ...inputs.map((x) => x.dtype)].filter(isHalf).every((d, _i, all) => d === all[0]);
   const plain: Partial<Record<DType, DType>> = {
     int64: "int32",
-    float16: "float32",
-    bfloat16: "float32",
+    ...(halves ? {} : { float16: "float32", bfloat16: "float32" }),
   };
   const src = inputs.map((x) => {
     const node = castNode(x.detach().node, plain[x.dtype] ?? x.dtype);
@@ -46,6 +48,8 @@ export function routine<R extends PlainRoutineName>(
   const node = makeNode("routine", { name, params }, src, shape, out, device, false);
   return wrap(castNode(node, dtype));
 }
+
+const isHalf = (dtype: DType): boolean => dtypes[dtype].kind === "float" && dtypes[dtype].bytes < 4;
 
 /** Whether a node is all of a row-major buffer, as loops over contiguous operands take it: a part of another one has an offset. */
 function whole(node: Node): boolean {

@@ -7,6 +7,7 @@ import type {
   Executable,
   Launch,
   RoutineLaunch,
+  RoutineName,
   Routines,
 } from "../../device.ts";
 import { type DType, dtypes, type HostArray } from "../../dtype.ts";
@@ -17,6 +18,7 @@ import type { LaunchFacts } from "./arrange.ts";
 import { makeGraphs } from "./graphs.ts";
 import { bindKernel, type CudaExecutable, executable, SCRATCH } from "./kernels.ts";
 import { type CudaBuffer, CudaMemory } from "./memory.ts";
+import { halfRoutines } from "./routine_table.ts";
 import { CudaRuntime } from "./runtime.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -38,6 +40,8 @@ export class CudaBackend implements Backend {
   readonly memory: CudaMemory;
   /** Routines; see `Routines` in `core/device.ts`. */
   readonly routines: Routines;
+  /** See {@linkcode Backend.halfRoutines}. */
+  readonly halfRoutines: ReadonlySet<RoutineName> = halfRoutines;
   readonly #transfer: Transfer;
   /** What is known of launches: those that need the host, and what the others do with memory. */
   readonly #facts: WeakMap<Launch, LaunchFacts | "host"> = new WeakMap();

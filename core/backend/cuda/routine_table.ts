@@ -34,6 +34,15 @@ export type KernelRoutineName = Extract<
   | "scatterReduce"
 >;
 
+/** Routines that take half-precision operands as they are. */
+export const halfRoutines: ReadonlySet<RoutineName> = new Set([
+  "matmul",
+  "convolution",
+  "convolutionInput",
+  "convolutionWeight",
+  "maxPool",
+]);
+
 /**
  * Routines of a device. All of them only launch: they can be captured. Convolutions are cuDNN's where it has an engine; `PTA_CUDNN=off` leaves it out.
  * @param runtime The device
