@@ -4,7 +4,7 @@
 
 namespace emulator {
 
-static std::set<std::shared_ptr<Capture>> captures;
+static std::set<std::shared_ptr<Capture>> &captures = *new std::set<std::shared_ptr<Capture>>;
 // How the calls of this thread are watched while anybody captures: 0 global, 1 this thread, 2 not at all.
 static thread_local int threadMode = 0;
 static u64 self() { return (u64)pthread_self(); }

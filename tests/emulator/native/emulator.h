@@ -58,7 +58,7 @@ enum Result {
 
 // ---- settings and findings (findings.cpp)
 
-u64 setting(const char *name, u64 otherwise);
+EXPORT u64 setting(const char *name, u64 otherwise);
 // Whether effects are delayed until something waits for them.
 extern bool delays;
 // Whether the texts of kernels are only collected.
@@ -91,8 +91,8 @@ EXPORT Allocation *allocationAt(u64 address);
 EXPORT bool rangeIsLive(const char *what, u64 address, u64 bytes);
 // Whether the bytes beside an allocation are as they were; a finding when not.
 void checkBeside(const char *what, u64 address);
-u64 memoryUsed(int device);
-u64 memoryTotal();
+EXPORT u64 memoryUsed(int device);
+EXPORT u64 memoryTotal();
 std::string describe(u64 address);
 
 // ---- running foreign code (fault.cpp)
@@ -175,7 +175,7 @@ struct Event {
 
 // The stream of a handle; null when there is none.
 EXPORT StreamRef streamOf(u64 handle);
-extern std::map<u64, StreamRef> streams;
+extern std::map<u64, StreamRef> &streams;
 // Puts work on a stream, or into its capture.
 EXPORT int enqueue(const StreamRef &stream, Work work);
 // Runs a stream up to a place.

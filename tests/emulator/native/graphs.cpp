@@ -9,9 +9,10 @@ struct Exec {
   std::map<const Node *, int> places; // By node of the graph that it was made of
 };
 
-static std::map<u64, std::shared_ptr<Graph>> graphs;
-static std::map<u64, std::shared_ptr<Exec>> execs;
-static std::map<u64, std::shared_ptr<Node>> handles;
+// Never destroyed: what they hold may belong to libraries that are gone when the process ends.
+static std::map<u64, std::shared_ptr<Graph>> &graphs = *new std::map<u64, std::shared_ptr<Graph>>;
+static std::map<u64, std::shared_ptr<Exec>> &execs = *new std::map<u64, std::shared_ptr<Exec>>;
+static std::map<u64, std::shared_ptr<Node>> &handles = *new std::map<u64, std::shared_ptr<Node>>;
 
 u64 addGraph(const std::shared_ptr<Graph> &graph) {
   const u64 handle = (u64)graph.get();

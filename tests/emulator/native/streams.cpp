@@ -4,9 +4,9 @@
 
 namespace emulator {
 
-std::map<u64, StreamRef> streams;
+std::map<u64, StreamRef> &streams = *new std::map<u64, StreamRef>;
 static int lastStream = 0;
-static std::map<u64, std::shared_ptr<Event>> events;
+static std::map<u64, std::shared_ptr<Event>> &events = *new std::map<u64, std::shared_ptr<Event>>;
 static u64 lastEvent = 0;
 
 static StreamRef newStream(bool blocking) {
@@ -247,11 +247,21 @@ API cuCtxSynchronize() {
 }
 
 // Work of another emulated library; it runs again at every launch of a graph that recorded it.
-API emulatorEnqueue(u64 handle, void (*run)(void *), void *data) {
+API emulatorEnqueueAccess(u64 handle, const char *name, void (*run)(void *), void *data, u64 from, u64 read, u64 to,
+                          u64 written) {
   STREAM(s, handle);
   Work work;
-  work.name = "a library's work";
+  work.name = name;
   work.kind = Kind::host;
+  if (read > 0) {
+    if (!rangeIsLive(name, from, read)) return INVALID_VALUE;
+    // In place it is one access.
+    if (from != to) work.accesses.push_back({from, read, false});
+  }
+  if (written > 0) {
+    if (!rangeIsLive(name, to, written)) return INVALID_VALUE;
+    work.accesses.push_back({to, written, true});
+  }
   work.run = [=] {
     run(data);
     return (int)OK;
