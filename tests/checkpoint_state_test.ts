@@ -1,7 +1,7 @@
 /** Training states on disk: nested values come back bit by bit, damage is named, the previous state is used only if asked. */
 import "@pta/core/backend";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { data, nn, optim, Tensor, tensor } from "@pta/core";
+import { data, nn, optim, safetensors, Tensor, tensor } from "@pta/core";
 import { TrainingStateError } from "../trainer/checkpoint/error.ts";
 import { removeUnfinished, unfinishedPrefix, writeDirectory } from "../trainer/checkpoint/files.ts";
 import { listStates, nextStatePath, removeOldStates } from "../trainer/checkpoint/folder.ts";
@@ -143,6 +143,11 @@ Deno.test("a state on disk comes back bit by bit, and the model file stands alon
         Object.entries(s).map(([key, t]) => [key, t.shape, t.data()])
       );
     assertEquals(flat(other), flat(optimizer));
+    // Every parameter has its own step count there, as in PyTorch.
+    const names = Object.keys(
+      safetensors.loadHost(await Deno.readFile(`${path}/optimizer.safetensors`)).tensors,
+    );
+    assertEquals(names.filter((name) => name.endsWith(".step")).length, 4);
     const { object, position } = state.sections(0) as Record<string, { list: unknown[] }>;
     assertEquals(position, { epoch: 1 } as never);
     assertEquals(object.list[0], NaN);

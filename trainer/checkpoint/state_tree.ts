@@ -32,17 +32,19 @@ const typeName = (x: object): string => Object.prototype.toString.call(x).slice(
  * @param state Numbers of any kind, texts, booleans, null, bigints, tensors, typed arrays, dates, maps, sets, arrays and plain objects
  * @param name Put before the paths
  * @param tensors Where they go; names that are taken are avoided
+ * @param options `once`: whether what stands at several places is stored once (default), or at each of them, for other programs to find
  * @throws {TypeError} When there is anything else in it, or it contains itself; names the path
  */
 export function packState(
   state: unknown,
   name = "",
   tensors: Record<string, Saveable> = {},
+  { once = true }: { readonly once?: boolean } = {},
 ): PackedState {
   const known = new Map<object, string>();
   const above = new Set<object>();
   const add = (value: object, path: string, make: () => Saveable): string => {
-    let key = known.get(value);
+    let key = once ? known.get(value) : undefined;
     if (key === undefined) {
       key = path === "" ? "value" : path;
       // `{ "a.b": t }` and `{ a: { b: t } }` have one path.

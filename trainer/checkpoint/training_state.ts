@@ -103,7 +103,7 @@ export async function writeState(
   const written = await together(async () => {
     if (comm !== undefined && comm.rank !== 0) return "";
     const target = await path();
-    const optimizer = packState(content.optimizer);
+    const optimizer = packState(content.optimizer, "", {}, { once: false });
     const state = { optimizer: optimizer.json, sections: packed.json };
     const files: Record<string, FileContent> = {
       [modelFile]: content.model,
