@@ -4,6 +4,7 @@ import { cublasLtSymbols } from "../../ffi/cuda/cublas_lt.ts";
 import { cudnnSymbols } from "../../ffi/cuda/cudnn.ts";
 import { driverSymbols } from "../../ffi/cuda/driver.ts";
 import { ncclSymbols } from "../../ffi/cuda/nccl.ts";
+import { nvmlSymbols } from "../../ffi/cuda/nvml.ts";
 import { nvrtcSymbols } from "../../ffi/cuda/nvrtc.ts";
 
 const here = new URL(".", import.meta.url).pathname;
@@ -59,6 +60,13 @@ const libraries: Readonly<Record<string, Library>> = {
     unsupported: 3000,
     usesDriver: true,
     also: "libcudnn_graph.so.9",
+  },
+  PTA_NVML_LIB: {
+    file: "libnvidia-ml.so.1",
+    sources: ["native/nvml.cpp"],
+    symbols: nvmlSymbols,
+    unsupported: 3,
+    usesDriver: true,
   },
 };
 
@@ -226,7 +234,6 @@ export function buildEmulator(): Record<string, string> {
     // Each buffer has pages of its own then, and nothing after them.
     PTA_CUDA_CACHE: "0",
     PTA_CUBLAS_LIB: "off",
-    PTA_NVML_LIB: "off",
   };
   for (const [variable, library] of Object.entries(libraries)) {
     const driver = library.usesDriver ? environment.PTA_CUDA_LIB : undefined;

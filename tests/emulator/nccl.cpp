@@ -167,7 +167,8 @@ bool agree(Comm *c, uint64_t what, uint64_t count, uint64_t type, uint64_t more)
   return same;
 }
 
-typedef int (*Enqueue)(void *stream, void (*fn)(void *), void *data);
+typedef int (*Enqueue)(uint64_t stream, const char *name, void (*fn)(void *), void *data, const void *from, uint64_t read, void *to,
+                       uint64_t written);
 struct Job {
   std::function<void()> run;
 };
@@ -175,14 +176,15 @@ void runJob(void *data) {
   ((Job *)data)->run();
 }
 // Jobs live on: a captured one runs again at every launch of its graph.
-int queue(void *stream, std::function<void()> run) {
-  static Enqueue enqueue = (Enqueue)dlsym(RTLD_DEFAULT, "emulatorEnqueue");
+int queue(void *stream, const char *name, const void *from, size_t read, void *to, size_t written, std::function<void()> run) {
+  static Enqueue enqueue = nullptr;
   if (enqueue == nullptr) {
     void *driver = dlopen(getenv("PTA_CUDA_LIB"), RTLD_NOW | RTLD_NOLOAD);
-    if (driver != nullptr) enqueue = (Enqueue)dlsym(driver, "emulatorEnqueue");
+    if (driver != nullptr) enqueue = (Enqueue)dlsym(driver, "emulatorEnqueueAccess");
   }
   if (enqueue == nullptr) return fail(invalidUsage, "the emulated driver is not open");
-  return enqueue(stream, runJob, new Job{run}) == 0 ? success : systemError;
+  const int error = enqueue((uint64_t)stream, name, runJob, new Job{run}, from, read, to, written);
+  return error == 0 ? success : error == 1 ? fail(invalidArgument, "no device memory") : fail(1, "the driver refuses");
 }
 
 int checkComm(Comm *c) {
@@ -278,7 +280,7 @@ API int ncclAllReduce(const char *from, char *to, size_t count, int type, int op
   if (int code = checkComm(c)) return code;
   const size_t bytes = bytesOf(type);
   if (bytes == 0 || op < 0 || op >= 5 + c->premuls) return fail(invalidArgument, "unknown type or operation");
-  return queue(stream, [=] {
+  return queue(stream, "ncclAllReduce", from, count * bytes, to, count * bytes, [=] {
     if (!agree(c, 1, count, type, op)) return;
     const size_t step = chunk / bytes;
     for (size_t i = 0; i < count; i += step) {
@@ -294,7 +296,7 @@ API int ncclBroadcast(const char *from, char *to, size_t count, int type, int ro
   if (int code = checkComm(c)) return code;
   const size_t bytes = bytesOf(type);
   if (bytes == 0 || root < 0 || root >= c->ranks) return fail(invalidArgument, "unknown type or root");
-  return queue(stream, [=] {
+  return queue(stream, "ncclBroadcast", from, c->rank == root ? count * bytes : 0, to, count * bytes, [=] {
     if (!agree(c, 2, count, type, root)) return;
     const size_t step = chunk / bytes;
     for (size_t i = 0; i < count; i += step) {
@@ -310,7 +312,7 @@ API int ncclAllGather(const char *from, char *to, size_t count, int type, Comm *
   if (int code = checkComm(c)) return code;
   const size_t bytes = bytesOf(type);
   if (bytes == 0) return fail(invalidArgument, "unknown type");
-  return queue(stream, [=] {
+  return queue(stream, "ncclAllGather", from, count * bytes, to, count * bytes * c->ranks, [=] {
     if (!agree(c, 3, count, type, 0)) return;
     const size_t step = chunk / bytes;
     for (size_t i = 0; i < count; i += step) {
@@ -326,7 +328,7 @@ API int ncclReduceScatter(const char *from, char *to, size_t count, int type, in
   if (int code = checkComm(c)) return code;
   const size_t bytes = bytesOf(type);
   if (bytes == 0 || op < 0 || op >= 5 + c->premuls) return fail(invalidArgument, "unknown type or operation");
-  return queue(stream, [=] {
+  return queue(stream, "ncclReduceScatter", from, count * bytes * c->ranks, to, count * bytes, [=] {
     if (!agree(c, 4, count, type, op)) return;
     const size_t step = chunk / bytes;
     for (int part = 0; part < c->ranks; ++part) {
