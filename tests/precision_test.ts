@@ -22,6 +22,7 @@ import {
   tensordot,
 } from "@pta/core";
 import { cnn, GPT, mlp } from "../bench/models.ts";
+import { runModules } from "./golden/module_suite.ts";
 import {
   type Described,
   fillWeights,
@@ -211,6 +212,23 @@ for (const list of ["gpu", "cpu"] as const) {
     });
   }
 }
+
+Deno.test("every module of the golden suite runs in a region, and only rounds", async () => {
+  const directory = new URL("./golden/fixtures", import.meta.url).pathname;
+  // The suite is asynchronous, so the region is opened around all of it.
+  using _ = autocast({});
+  const { lines, operators } = await runModules(directory, /^/, false);
+  assert(operators > 80, `${operators}`);
+  const failed = lines.filter((line) => line.startsWith("FAILED"));
+  assert(failed.length > 10, "nothing was computed in bfloat16");
+  const isType = /: result(\[\d+\])? is \[[\d,]*\] bfloat16, not \[[\d,]*\] float32/;
+  const difference = / is (-?[\d.e-]+), not (-?[\d.e-]+) \(/;
+  const wrong = failed.filter((line) => {
+    const [, got, wanted] = difference.exec(line) ?? [];
+    return !isType.test(line) && !(Math.abs(Number(got) - Number(wanted)) < 0.03);
+  });
+  assertEquals(wrong, []);
+});
 
 interface Network {
   readonly model: () => nn.Module;
