@@ -89,8 +89,11 @@ class Launcher {
     for await (const line of linesOf(stream)) {
       this.output += `${line}\n`;
       const own = /pid=(\d+) rank=(\d+) port=(\d+)/.exec(line);
-      if (own) {
+      // the block repeats the last lines of a rank
+      if (own && !this.pids.has(Number(own[2]))) {
         this.pids.set(Number(own[2]), Number(own[1]));
+        // before the meeting nobody can notice anything until all have started
+        if (this.faultAt !== undefined) this.faultAt = performance.now();
         this.port = Number(own[3]);
       }
       if (/\bready rank=/.test(line)) this.#ready++;
