@@ -24,19 +24,28 @@ export class CudaBuffer implements Buffer {
 }
 
 /** A piece of a segment. Neighbours are linked so that free ones can join. */
-interface Block {
+export interface Block {
+  /** Where it lies. */
   readonly segment: Segment;
+  /** Device address. */
   pointer: number;
+  /** Size. */
   bytes: number;
+  /** Whether nobody has it. */
   free: boolean;
+  /** The piece before it in the segment. */
   before: Block | undefined;
+  /** The piece after it. */
   after: Block | undefined;
 }
 
 /** What the driver gave in one piece. */
-interface Segment {
+export interface Segment {
+  /** Device address. */
   readonly pointer: number;
+  /** Size. */
   readonly bytes: number;
+  /** Whether small blocks share it. */
   readonly small: boolean;
 }
 
@@ -66,7 +75,11 @@ export class CudaMemory {
   readonly #live = new Set<CudaBuffer>();
   #reserved = 0;
 
-  /** @param runtime The device; @param stats Counters to keep */
+  /**
+   * Holds nothing yet.
+   * @param runtime The device
+   * @param stats Counters to keep
+   */
   constructor(runtime: CudaRuntime, stats: BackendStats) {
     this.#runtime = runtime;
     this.#stats = stats;

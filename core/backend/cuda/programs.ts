@@ -14,7 +14,12 @@ export class Program {
   readonly #programs: Programs;
   readonly #functions: Map<string, bigint> = new Map();
 
-  /** @param programs Who compiles it; @param text Functions, without the prelude; @param batches Whether it may share a module with others */
+  /**
+   * Remembers a text; nothing is compiled.
+   * @param programs Who compiles it
+   * @param text Functions, without the prelude
+   * @param batches Whether it may share a module with others
+   */
   constructor(programs: Programs, readonly text: string, readonly batches: boolean) {
     this.#programs = programs;
   }
@@ -49,7 +54,10 @@ export class Programs {
   /** Programs handed to the compiler so far, and modules taken from the disk. */
   readonly counts: { compiled: number; fromDisk: number } = { compiled: 0, fromDisk: 0 };
 
-  /** @param runtime The device to compile for */
+  /**
+   * Opens nothing yet.
+   * @param runtime The device to compile for
+   */
   constructor(runtime: CudaRuntime) {
     this.#runtime = runtime;
   }
