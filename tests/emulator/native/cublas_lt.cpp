@@ -160,7 +160,7 @@ API cublasLtMatmulAlgoGetHeuristic(void *handle, const MatmulDesc *d, const Layo
   HeuristicResult &r = results[0];
   memset(&r, 0, sizeof r);
   // Some, so that a call that hands over too little shows.
-  const uint64_t workspace = p->workspace >= 1 << 20 ? 1 << 20 : 0;
+  const uint64_t workspace = p->workspace < 1 << 16 ? 0 : 1 << 16;
   r.algorithm = {algorithmMagic, problemOf(*d, *a, *b, *c, *dd), workspace, {}, {}};
   memcpy(r.algorithm.alignment, p->alignment, sizeof p->alignment);
   r.workspace = workspace;
