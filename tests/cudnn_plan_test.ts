@@ -8,6 +8,9 @@ const folderOf = (path: string) => path.replace(/[^/]*$/, "");
 
 let reason = "", library = "";
 try {
+  if (Deno.env.has("PTA_EMULATOR_KERNELS")) {
+    throw new Error("the emulated cuDNN does not plan by property sheets");
+  }
   library = openCudnn().path;
 } catch (error) {
   reason = ` (skipped: ${(error as Error).message.split(". ")[0]})`;

@@ -60,7 +60,7 @@ export interface CudnnPlan {
 }
 
 /** Plans that are tried before giving up. */
-const CANDIDATES = 24;
+const CANDIDATES = 64;
 
 /** cuDNN for one device. */
 export class CudnnGraphs {
