@@ -3,8 +3,8 @@ import {
   type AttentionGraph,
   attentionIds,
   attentionKey,
-  CudnnAttention,
 } from "../core/backend/cuda/cudnn_attention.ts";
+import { CudnnAttention } from "../core/backend/cuda/cudnn_attention_launch.ts";
 import { float32Precision } from "../core/backend/cuda/cublas_matmul.ts";
 import {
   type ConvolutionGraph,

@@ -1,0 +1,94 @@
+/** Attention by cuDNN on buffers: plans, numbers, scratch memory. */
+import { address } from "@pta/ffi";
+import type { Launch } from "../../device.ts";
+import {
+  attentionBackward,
+  attentionForward,
+  type AttentionGraph,
+  attentionIds,
+  attentionKey,
+} from "./cudnn_attention.ts";
+import type { CudnnGraphs, CudnnPlan } from "./cudnn_graph.ts";
+import type { CudaRuntime } from "./runtime.ts";
+
+/** Addresses of what the forward pass reads and writes. */
+export interface AttentionPointers {
+  readonly query: number;
+  readonly key: number;
+  readonly value: number;
+  readonly out: number;
+  /** float32 `[batch, heads, queries]`: logarithm of the sum of the exponentials of each row's scores. */
+  readonly stats: number;
+}
+
+/** Addresses of what the backward pass reads and writes beside those. */
+export interface AttentionGradientPointers extends AttentionPointers {
+  readonly outGradient: number;
+  readonly queryGradient: number;
+  readonly keyGradient: number;
+  readonly valueGradient: number;
+}
+
+const WORKSPACE = 1 << 30;
+const aligned = (bytes: number) => Math.ceil(bytes / 256) * 256;
+
+/** Attention on one device. */
+export class CudnnAttention {
+  readonly #runtime: CudaRuntime;
+  readonly #cudnn: CudnnGraphs;
+
+  /** @param runtime The device; @param cudnn Graphs for it */
+  constructor(runtime: CudaRuntime, cudnn: CudnnGraphs) {
+    this.#runtime = runtime;
+    this.#cudnn = cudnn;
+  }
+
+  /** Binds the forward pass; undefined when cuDNN has no engine for it. */
+  forward(g: AttentionGraph, scale: number, at: AttentionPointers): Launch | undefined {
+    const plan = this.#plan("forward", g);
+    return plan && this.#bind(plan, g, scale, { ...at }, 0);
+  }
+
+  /** Binds the backward pass; undefined when cuDNN has no engine for it. */
+  backward(g: AttentionGraph, scale: number, at: AttentionGradientPointers): Launch | undefined {
+    const plan = this.#plan("backward", g);
+    if (plan === undefined) return undefined;
+    const rows = aligned(g.batch * g.heads * g.queries * 4);
+    const total = aligned(g.batch * g.heads * g.queries * g.size * 4);
+    const scratch = this.#runtime.workspace(rows + total + plan.workspace);
+    const more = { ...at, rowSums: scratch, queryTotal: scratch + rows };
+    return this.#bind(plan, g, scale, more, rows + total);
+  }
+
+  #plan(direction: "forward" | "backward", g: AttentionGraph) {
+    const cudnn = this.#cudnn,
+      make = direction === "forward" ? attentionForward : attentionBackward;
+    return cudnn.plan(attentionKey(direction, g), () => make(cudnn, g), {
+      tensorCores: true,
+      workspace: WORKSPACE,
+      repeats: direction === "forward",
+    });
+  }
+
+  #bind(
+    plan: CudnnPlan,
+    g: AttentionGraph,
+    scale: number,
+    at: { readonly [name: string]: number },
+    skip: number,
+  ): Launch {
+    const cudnn = this.#cudnn, workspace = this.#runtime.workspace(skip + plan.workspace) + skip;
+    const numbers = Float32Array.of(scale, -Infinity, 1), host = address(numbers);
+    const known = attentionIds as { readonly [name: string]: number };
+    const entries = Object.entries(at).map(([name, p]) => [known[name], BigInt(p)] as const);
+    const values: (readonly [number, bigint])[] = [[attentionIds.scale, host]];
+    if (g.causal) values.push([attentionIds.lowest, host + 4n]);
+    if ("rowSums" in at) values.push([attentionIds.one, host + 8n]);
+    const all = [...entries, ...values], ids = all.map(([id]) => id);
+    const pointers = BigUint64Array.from(all, ([, p]) => p);
+    return () => {
+      // The address of the numbers holds for as long as they are referenced.
+      if (numbers.length === 3) cudnn.execute(plan, ids, pointers, workspace);
+    };
+  }
+}
