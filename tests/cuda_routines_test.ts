@@ -23,7 +23,7 @@ function onEmulator(name: string, args: readonly string[]): void {
       const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", ...args],
         // All texts as one program: one start of the compiler.
-        env: { PTA_CUDA_BATCH: "1" },
+        env: {},
       }).output();
       const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       assertEquals(code, 0, text(stderr));

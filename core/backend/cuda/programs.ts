@@ -50,7 +50,6 @@ export class Programs {
   readonly #disk: DiskCache = new DiskCache();
   readonly #modules: Map<string, bigint> = new Map();
   #nvrtc: { calls: NvrtcCalls; options: string[]; stamp: string } | undefined;
-  readonly #batches: boolean = env("PTA_CUDA_BATCH") !== "0";
   /** Programs handed to the compiler so far, and modules taken from the disk. */
   readonly counts: { compiled: number; fromDisk: number } = { compiled: 0, fromDisk: 0 };
 
@@ -79,9 +78,8 @@ export class Programs {
 
   /** Compiles a program, and with it all that wait. */
   compile(program: Program): void {
-    const together = program.batches && this.#batches;
-    const all = together ? [...this.#pending] : [program];
-    if (together) this.#pending.clear();
+    const all = program.batches ? [...this.#pending] : [program];
+    if (program.batches) this.#pending.clear();
     const { options, stamp } = this.#compiler();
     const keys = new Map(all.map((p) => [p, this.#disk.key(`${stamp}\n${p.text}`)]));
     const missing: Program[] = [];
