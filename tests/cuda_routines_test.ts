@@ -22,8 +22,6 @@ function onEmulator(name: string, args: readonly string[]): void {
     fn: async () => {
       const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", ...args],
-        // All texts as one program: one start of the compiler.
-        env: {},
       }).output();
       const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       assertEquals(code, 0, text(stderr));
