@@ -115,7 +115,6 @@ export const leftOut: readonly (readonly [pattern: RegExp, reason: string])[] = 
   [/^torch\.cond$|^torch\.while_loop$/, "Control flow is the language's own."],
   [/^torch\.(compile|vmap)$/, "Graphs are compiled without being asked; there is no vmap."],
   [/^torch\.(Event|Stream|get_device_module)$/, "Streams of a device are the backend's."],
-  [/^torch\.(autocast|GradScaler)$/, "Mixed precision is not built yet."],
   [/^torch\.(Size|layout|is_tensor|is_storage|get_device|is_signed)$/, "A plain property here."],
   [/^torch\.(from_dlpack|to_dlpack|from_file)$/, "Exchange is by typed arrays and safetensors."],
   [/^torch\.(binomial|poisson)$/, "Rejection samplers are left out."],
