@@ -3,7 +3,7 @@
  * `deno run -A launch/launch.ts --num-processes 2 bench/allreduce_bench.ts [--megabytes 100] [--seconds 3]`.
  *
  * Started alone, it launches itself with shared memory and without, and gloo through torch.distributed beside it, in turns:
- * `deno run -A bench/allreduce_bench.ts [--python /opt/venv/bin/python] [--rounds 3]`.
+ * `deno run -A bench/allreduce_bench.ts [--python PATH] [--rounds 3]`.
  *
  * `gigabytes_per_second` is the size of the data over the median time; in a ring each rank sends and receives
  * 2 (n - 1) / n times that.
@@ -24,7 +24,7 @@ if (!isLaunched()) Deno.exit(await compare());
 
 /** Runs all three in turns and prints the best of each; the machine's other work hits them alike. */
 async function compare(): Promise<number> {
-  const python = flags.python ?? "/opt/venv/bin/python";
+  const python = flags.python ?? Deno.env.get("PTA_PYTHON") ?? "python3";
   const sizes = ["--megabytes", String(megabytes), "--seconds", String(seconds)];
   const own = ["run", "-A", "launch/launch.ts", "--cpu", "--num-processes", "2"];
   const launched = [...own, "bench/allreduce_bench.ts", ...sizes];
