@@ -6,11 +6,11 @@ import { codecs, type DType, dtypes, type HostArray } from "../core/dtype.ts";
 import { recordGraphs } from "./cuda_graphs.ts";
 import { handKernels } from "./cuda_hand_kernels.ts";
 import { type Sample, sampleOf, schedulesOf } from "./cuda_kernels.ts";
-import { Emulated, whyNotEmulated } from "./emulator/emulate.ts";
+import { Emulated, whyNoCompiler } from "./emulator/emulate.ts";
 import { randomKernel } from "./kernel_fuzz.ts";
 
 const folder = new URL("../.cache/emulator", import.meta.url).pathname;
-const reason = whyNotEmulated();
+const reason = whyNoCompiler();
 
 /** How far apart results may be beside the rounding of 16-bit dtypes. */
 interface Limit {

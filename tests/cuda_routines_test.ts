@@ -8,7 +8,7 @@ import type { CudaRuntime, Geometry } from "../core/backend/cuda/runtime.ts";
 import type { Buffer } from "../core/device.ts";
 import { routineCases } from "./cuda_routine_cases.ts";
 import type { Outcome } from "./cuda_routine_run.ts";
-import { whyNotEmulated } from "./emulator/emulate.ts";
+import { whyNotEmulated } from "./emulator/build.ts";
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
 const reason = whyNotEmulated();

@@ -5,7 +5,7 @@ import {
   attentionKey,
 } from "../core/backend/cuda/cudnn_attention.ts";
 import { CudnnAttention } from "../core/backend/cuda/cudnn_attention_launch.ts";
-import { float32Precision } from "../core/backend/cuda/cublas_matmul.ts";
+import { setFloat32MatmulPrecision } from "../core/matmul_precision.ts";
 import {
   type ConvolutionGraph,
   convolutionKey,
@@ -232,9 +232,9 @@ function convolved(a: readonly number[], b: readonly number[]): number[] {
   if (cudnn.counts.built !== built + 1) {
     failures.push("the strict convolution was not planned by cuDNN");
   }
-  float32Precision.tf32 = true;
+  setFloat32MatmulPrecision("high");
   const short = run();
-  float32Precision.tf32 = false;
+  setFloat32MatmulPrecision("highest");
   compare("TF32", short, exact, 2e-2);
   const apart = Math.max(...short.map((v, i) => Math.abs(v - exact[i])));
   if (apart < 1e-5) failures.push(`TF32 is as exact as float32: ${apart}`);

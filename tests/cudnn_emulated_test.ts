@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Outcome } from "./cuda_routine_run.ts";
 import type { Steps } from "./cudnn_step_run.ts";
-import { whyNotEmulated } from "./emulator/emulate.ts";
+import { whyNotEmulated } from "./emulator/build.ts";
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
 const reason = whyNotEmulated();

@@ -144,29 +144,33 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
    */
   step(closure?: () => Tensor, guard: StepGuard = {}): Tensor | undefined {
     const loss = closure?.();
-    noGrad(() =>
-      suspendAutocast(() => {
-        const changed: Tensor[] = [];
-        this.guard = guard;
-        for (const group of this.paramGroups) {
-          const params = group.params.filter((p) => p.grad !== undefined);
-          if (params.length === 0) continue;
-          if (guard.unscale !== undefined) {
-            for (const p of params) p.grad = p.grad!.mul(guard.unscale.to(p.grad!.dtype));
-          }
-          const low = this.#low;
-          if (low !== undefined) this.#showLow(low, params);
-          const updated = this.update(group, params);
-          low?.settle();
-          if (guard.skip !== undefined) this.#skipWhere(guard.skip, updated, params);
-          changed.push(...params.map((p) => p.grad!), ...updated);
-        }
-        this.guard = {};
-        if (guard.skip !== undefined) changed.push(guard.skip);
-        realize(...changed);
-      })
-    );
+    this.guard = guard;
+    try {
+      noGrad(() => suspendAutocast(() => this.#change(guard)));
+    } finally {
+      // Also after an error: the next step may be one without a scaler.
+      this.guard = {};
+    }
     return loss;
+  }
+
+  #change(guard: StepGuard): void {
+    const changed: Tensor[] = [];
+    for (const group of this.paramGroups) {
+      const params = group.params.filter((p) => p.grad !== undefined);
+      if (params.length === 0) continue;
+      if (guard.unscale !== undefined) {
+        for (const p of params) p.grad = p.grad!.mul(guard.unscale.to(p.grad!.dtype));
+      }
+      const low = this.#low;
+      if (low !== undefined) this.#showLow(low, params);
+      const updated = this.update(group, params);
+      low?.settle();
+      if (guard.skip !== undefined) this.#skipWhere(guard.skip, updated, params);
+      changed.push(...params.map((p) => p.grad!), ...updated);
+    }
+    if (guard.skip !== undefined) changed.push(guard.skip);
+    realize(...changed);
   }
 
   /**

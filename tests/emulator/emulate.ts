@@ -11,8 +11,8 @@ const BATCH = 150;
 const GUARD = 256;
 const guardByte = 0xa5;
 
-/** Why kernels cannot be emulated here; undefined when they can. */
-export function whyNotEmulated(): string | undefined {
+/** Why kernels cannot be compiled here; undefined when they can. */
+export function whyNoCompiler(): string | undefined {
   try {
     const { success } = new Deno.Command("g++", { args: ["--version"], stdout: "null" })
       .outputSync();

@@ -50,9 +50,6 @@ interface Prepared {
   rivals: Uint8Array<ArrayBuffer>[];
 }
 
-/** Whether float32 products may round their factors to TF32, and who asked. */
-export const float32Precision: { tf32: boolean } = { tf32: env("PTA_TF32") === "1" };
-
 /** Products by cuBLASLt, whose choices are kept for equal shapes. */
 export class CublasProducts {
   readonly #runtime: CudaRuntime;
@@ -174,7 +171,7 @@ export class CublasProducts {
   ): Prepared | undefined {
     const { a, b, dtype, out } = types, last = p.batch.at(-1);
     const tf32 = dtype === "float32" &&
-      (float32Precision.tf32 || float32MatmulPrecision() !== "highest");
+      float32MatmulPrecision() !== "highest";
     const key = `${p.m} ${p.n} ${p.k} ${JSON.stringify(types)} ${p.c.rowStride} ${
       last === undefined ? "" : `${last.count} ${last.a} ${last.b} ${last.c}`
     } ${align.a} ${align.b} ${align.c} ${tf32}`;

@@ -6,7 +6,7 @@ import { cudnnConvolutionMode_t, cudnnDataType_t as dataTypes } from "@pta/ffi";
 import type { ConvolutionParams, Launch, Operand, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { contiguousStrides } from "../../shape.ts";
-import { float32Precision } from "./cublas_matmul.ts";
+import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import type { AttributeName, Descriptor, DescriptorKind } from "./cudnn_descriptors.ts";
 import { type CudnnGraphs, cudnnTypes } from "./cudnn_graph.ts";
 import type { CudaBuffer } from "./memory.ts";
@@ -175,7 +175,7 @@ export class CudnnConvolutions {
     if (!isExact(graph)) return undefined;
     const cudnn = this.#cudnn;
     const plan = cudnn.plan(convolutionKey(graph), () => convolutionOperations(cudnn, graph), {
-      tensorCores: dtype !== "float32" || float32Precision.tf32,
+      tensorCores: dtype !== "float32" || float32MatmulPrecision() !== "highest",
       workspace: WORKSPACE,
     });
     if (plan === undefined) return undefined;

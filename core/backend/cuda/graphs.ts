@@ -103,18 +103,21 @@ function makeGraph(runtime: CudaRuntime, launches: readonly Launch[]): Graph | u
   } catch (error) {
     failure ??= error;
   }
+  const graph = at[0];
+  if (failure === undefined) {
+    try {
+      const flag = flags.CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+      driver.cuGraphInstantiateWithFlags(at, graph, flag);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  if (graph !== 0n) driver.cuGraphDestroy(graph);
   if (failure !== undefined) {
     log(1, `a captured step is replayed call by call: ${(failure as Error).message}`);
     return undefined;
   }
-  const graph = at[0];
-  driver.cuGraphInstantiateWithFlags(
-    at,
-    graph,
-    flags.CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH,
-  );
   const exec = at[0];
-  driver.cuGraphDestroy(graph);
   driver.cuGraphUpload(exec, stream);
   return {
     launch: () => driver.cuGraphLaunch(exec, stream),

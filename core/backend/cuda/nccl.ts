@@ -41,6 +41,9 @@ export class NcclGroup {
   readonly #stream: bigint;
   readonly #worldSize: number;
   readonly #ranks: Comm;
+  readonly #events: Map<number, { readonly ready: bigint; readonly done: bigint }> = new Map();
+  /** Operations that also scale, by factor and dtype. */
+  readonly #scalings: Map<string, number> = new Map();
 
   /**
    * Joins the group; all ranks must.
@@ -77,7 +80,7 @@ export class NcclGroup {
     if (type === undefined) return undefined;
     const { driver, stream } = this.#runtime, own = this.#stream, nccl = this.#calls;
     const op = this.#scaled(scale, type, buffer.dtype);
-    const ready = this.#runtime.newEvent(), done = this.#runtime.newEvent();
+    const { ready, done } = this.#eventsOf(buffer.pointer);
     return {
       start: () => {
         driver.cuEventRecord(ready, stream);
@@ -92,10 +95,22 @@ export class NcclGroup {
     };
   }
 
+  /** Events of the sum of a buffer: steps that are not captured bind anew each time, mostly to the same memory. */
+  #eventsOf(pointer: number): { readonly ready: bigint; readonly done: bigint } {
+    let events = this.#events.get(pointer);
+    if (events === undefined) {
+      events = { ready: this.#runtime.newEvent(), done: this.#runtime.newEvent() };
+      this.#events.set(pointer, events);
+    }
+    return events;
+  }
+
   /** The reduction that also scales. */
   #scaled(scale: number, type: number, dtype: DType): number {
     if (scale === 1) return ncclRedOp_t.ncclSum;
     if (scale === 1 / this.#worldSize) return ncclRedOp_t.ncclAvg;
+    const key = `${scale} ${dtype}`, known = this.#scalings.get(key);
+    if (known !== undefined) return known;
     const op = new Int32Array(1);
     const scalar = dtype === "float64" ? Float64Array.of(scale) : Float32Array.of(scale);
     if (dtype !== "float64" && dtype !== "float32") {
@@ -103,6 +118,7 @@ export class NcclGroup {
     }
     // 1: the scalar lies in host memory and is read now.
     this.#calls.ncclRedOpCreatePreMulSum(op, address(scalar), type, 1, this.#comm);
+    this.#scalings.set(key, op[0]);
     return op[0];
   }
 

@@ -127,7 +127,7 @@ export class CudaRuntime {
   readonly programs: Programs;
   readonly #parameters = new ParameterBlock();
   #workspace = { pointer: 0, bytes: 0 };
-  #watch: (() => void) | undefined;
+  readonly #watches: (() => void)[] = [];
   #index: { readonly pointer: number; readonly words: BigInt64Array<ArrayBuffer> } | undefined;
 
   /**
@@ -262,7 +262,7 @@ export class CudaRuntime {
 
   /** Has `check` called while the host waits: it raises what has gone wrong beside the computing stream. */
   onWait(check: () => void): void {
-    this.#watch = check;
+    this.#watches.push(check);
   }
 
   /**
@@ -270,12 +270,12 @@ export class CudaRuntime {
    * @throws {CudaError} When something on the device went wrong since the last wait
    */
   wait(): void {
-    const { driver, stream } = this, watch = this.#watch;
-    if (watch !== undefined) {
+    const { driver, stream } = this;
+    if (this.#watches.length > 0) {
       // A collective that waits for a rank that is gone would hold the stream for ever.
       for (let polls = 0; driver.cuStreamQuery(stream) === NOT_READY; polls++) {
         if (polls < SPINS) continue;
-        watch();
+        for (const watch of this.#watches) watch();
         Atomics.wait(sleeper, 0, 0, 0.2);
       }
     }
