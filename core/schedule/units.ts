@@ -166,6 +166,33 @@ function straightView(node: Node): boolean {
       isContiguous(node.shape, node.arg.strides));
 }
 
+/** Whether a kernel that reads a node finds it in memory in any case. */
+function comesFromMemory(base: Node): boolean {
+  return base.kind !== "const" && base.kind !== "index" &&
+    (isLeaf(base) || base.kind === "routine" || base.kind === "scatter" ||
+      base.kind === "assemble");
+}
+
+/**
+ * A topological order in which sums of values in memory stand as late as their readers allow: by then the group that walks the same
+ * rows, as the backward pass of a norm does, is there to be joined.
+ */
+function sumsOfMemoryLast(order: readonly Node[], stored: ReadonlySet<Node>): Node[] {
+  const waiting = new Set<Node>(), out: Node[] = [];
+  for (const node of order) {
+    if (node.kind === "reduce" && !isLeaf(node) && comesFromMemory(baseOf(node.src[0]))) {
+      waiting.add(node);
+      continue;
+    }
+    // A view that nobody stores is read through the nodes behind it.
+    if (node.kind !== "view" || stored.has(node)) {
+      for (const s of node.src) if (waiting.delete(baseOf(s))) out.push(baseOf(s));
+    }
+    out.push(node);
+  }
+  return [...out, ...waiting];
+}
+
 /** Cuts `order` (topological, computed nodes only) into units. */
 export function cutUnits(
   order: readonly Node[],
@@ -174,8 +201,8 @@ export function cutUnits(
 ): Units {
   const home = new Map<Node, Unit>();
   const level = new Map<Node, "full" | "row" | "column">();
-  /** Groups that read a leaf at their own points. */
-  const leafReaders = new Map<Node, Unit>();
+  /** Groups that read, at their own points, a value which another launch or nobody computes. */
+  const readers = new Map<Node, Unit>();
   const cheap = new Set<Node>();
   const costs = new Map<Node, number>();
 
@@ -291,7 +318,7 @@ export function cutUnits(
     if (at.level === "full") {
       for (const s of node.src) {
         const base = baseOf(s);
-        if (isLeaf(base) && base.kind !== "const" && straightView(s)) leafReaders.set(base, unit);
+        if (comesFromMemory(base) && straightView(s)) readers.set(base, unit);
       }
     }
     return true;
@@ -316,8 +343,8 @@ export function cutUnits(
     const [source] = node.src, base = baseOf(source);
     const m = meet(node, source);
     const segments = segmentsOf(source.shape, dims);
-    if (m === undefined && isLeaf(base) && straightView(source)) {
-      const reader = leafReaders.get(base);
+    if (m === undefined && comesFromMemory(base) && straightView(source)) {
+      const reader = readers.get(base);
       return reader !== undefined && joinColumn(node, live(reader), segments);
     }
     if (m === undefined || m.level !== "full") return false;
@@ -342,7 +369,7 @@ export function cutUnits(
     return true;
   };
 
-  for (const node of order) {
+  for (const node of sumsOfMemoryLast(order, stored)) {
     if (isLeaf(node) && !stored.has(node)) continue;
     if (node.kind === "view" && !stored.has(node)) continue;
     const cost = node.src.reduce((sum, s) => {
