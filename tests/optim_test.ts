@@ -403,3 +403,13 @@ onRef("optim: the gradient can be read after the step", () => {
   assert(Number.isFinite(loss.item()));
   realize(model.weight);
 });
+
+eachDevice("clip: the norm can be read after the optimizer's step", () => {
+  const params = [parameter(3, 0), parameter(-4)];
+  const optimizer = new optim.SGD(params, { lr: 0.1 });
+  params[0].square().sum().add(params[1].square().sum()).div(2).backward();
+  const norm = optim.clipGradNorm_(params, 1);
+  optimizer.step();
+  closeNumbers([norm.item()], [5]);
+  closeNumbers(numbers(params[0]), [2.94, 0]);
+});

@@ -1,5 +1,5 @@
 /** Bounds on gradients. */
-import { noGrad, stack, type Tensor, zeros } from "../tensor/mod.ts";
+import { dueWithNext, noGrad, stack, type Tensor, zeros } from "../tensor/mod.ts";
 
 /** Options of {@linkcode clipGradNorm_}. */
 export interface ClipGradNormOptions {
@@ -42,7 +42,7 @@ export function getTotalNorm(parameters: Iterable<Tensor>, normType: number = 2)
  * @param parameters Those without a gradient are passed over
  * @param maxNorm Bound on the norm
  * @param options Order of the norm, whether to check it
- * @returns The norm before, 0-d, on the device
+ * @returns The norm before, 0-d, on the device; it can be read after the optimizer's step too
  * @throws {RangeError} When `maxNorm` is negative, or the norm is checked and not finite
  */
 export function clipGradNorm_(
@@ -62,6 +62,8 @@ export function clipGradNorm_(
     const factor = total.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
     for (const p of clipped) p.grad = p.grad!.mul(factor.to(p.grad!.dtype));
   });
+  // So that it can be read after the optimizer has changed what it was computed from.
+  dueWithNext(total);
   return total;
 }
 
