@@ -119,8 +119,19 @@ function staticCopy(x: Tensor): Tensor {
   return copy;
 }
 
+/** Whether arguments have the devices, dtypes and shapes that were recorded. */
+function fits({ inputs }: Recording<unknown>, args: readonly Tensor[]): boolean {
+  if (args.length !== inputs.length) return false;
+  for (let i = 0; i < args.length; i++) {
+    const a = args[i], b = inputs[i], { length } = b.shape;
+    if (a.device !== b.device || a.dtype !== b.dtype || a.shape.length !== length) return false;
+    for (let d = 0; d < length; d++) if (a.shape[d] !== b.shape[d]) return false;
+  }
+  return true;
+}
+
 function overwrite(copy: Tensor, x: Tensor): void {
-  realizeNodes([x.node]);
+  if (x.node.storage === undefined) realizeNodes([x.node]);
   const to = copy.node.storage!, from = x.node.storage!;
   to.backend.copy(from.buffer, to.buffer);
 }
@@ -136,7 +147,8 @@ function overwrite(copy: Tensor, x: Tensor): void {
  */
 export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): Captured<A, R> {
   const seen = new Map<string, Recording<R> | "warm">();
-  let reason: string | undefined, replays = 0;
+  // Steps mostly have the shapes of the one before, and a key takes longer to write than to compare.
+  let latest: Recording<R> | undefined, reason: string | undefined, replays = 0;
 
   const plain = (args: A): R => {
     const result = fn(...args);
@@ -188,18 +200,19 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
   };
 
   const run = (...args: A): R => {
-    const odd = args.find((a) => !(a instanceof Tensor));
-    if (odd !== undefined) {
-      throw new TypeError(`Cannot capture a step of ${String(odd)}: its arguments must be tensors`);
+    for (const a of args) {
+      if (a instanceof Tensor) continue;
+      throw new TypeError(`Cannot capture a step of ${String(a)}: its arguments must be tensors`);
     }
     if (reason !== undefined) return plain(args);
+    if (latest !== undefined && fits(latest, args)) return replay(latest, args);
     const key = args.map((a) => `${a.device} ${a.dtype} ${shapeText(a.shape)}`).join(";");
     const state = seen.get(key);
     if (state === undefined) {
       seen.set(key, "warm");
       return plain(args);
     }
-    if (state !== "warm") return replay(state, args);
+    if (state !== "warm") return replay(latest = state, args);
     const { recording, result } = record(args);
     if (recording !== undefined) seen.set(key, recording);
     return result;
@@ -215,6 +228,7 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
           for (const t of r.inputs) t.dispose();
         }
         seen.clear();
+        latest = undefined;
       },
     },
   }) as unknown as Captured<A, R>;

@@ -27,6 +27,7 @@ function source(
 ): string {
   const lines = [
     "#include <string.h>",
+    "#include <stdlib.h>",
     "long long seen[32]; char called[128]; int answer;",
     "long long *stub_seen(void) { return seen; }",
     "char *stub_called(void) { return called; }",
