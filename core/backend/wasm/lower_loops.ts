@@ -193,7 +193,7 @@ export class Loops {
     const inRow = plan.axis >= plan.rank;
     const row = this.frame.levels[plan.rank];
     const reduced = values.flatMap((v, id) =>
-      v.kind === "reduce" && plan.stage[v.arg] === this.frame.stage ? [id] : []
+      v.kind === "reduce" && plan.pass[id] === this.frame.stage ? [id] : []
     );
     const mine = stores.filter((_, i) => plan.storeStage[i] === this.frame.stage);
     if (reduced.length === 0 && mine.length === 0) return;

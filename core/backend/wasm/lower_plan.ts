@@ -1,7 +1,16 @@
 /** Decisions before code is written: which loop carries the vector lanes, how far to unroll, what to keep in scratch memory. */
 import { type DType, dtypes } from "../../dtype.ts";
-import { type Address, fullValues, type Kernel, stages, type Value } from "../../kernel.ts";
+import { type Address, fullValues, type Kernel, stages } from "../../kernel.ts";
 import { ops } from "../../ops.ts";
+import {
+  argsOf,
+  choosePasses,
+  chooseSpills,
+  gatherCost,
+  passWork,
+  storeArgs,
+  usesIn,
+} from "./lower_passes.ts";
 
 /** Everything decided about a kernel. Loops are numbered like strides: the outer ones, then the reduced ones. */
 export interface Plan {
@@ -30,39 +39,22 @@ export interface Plan {
   readonly scratchBytes: number;
   /** Passes over the row. */
   readonly stageCount: number;
+  /** For each reduction, the pass that adds it up. */
+  readonly pass: readonly number[];
   /** For each store, its pass (full level only). */
   readonly storeStage: readonly number[];
   /** For each value, how many values and stores use it. */
   readonly uses: readonly number[];
+  /** The same within each pass over the row. */
+  readonly passUses: readonly (readonly number[])[];
   /** For each value, whether it is only ever stored as its own dtype, which rounds it. */
   readonly rounded: readonly boolean[];
 }
-
-/** Values that a value is computed from. */
-export function argsOf(v: Value): readonly number[] {
-  return v.kind === "op"
-    ? v.args
-    : v.kind === "reduce"
-    ? [v.arg]
-    : v.kind === "load"
-    ? v.address.dynamic.map((t) => t.value)
-    : [];
-}
-
-/** Values that a store needs. */
-const storeArgs = (s: Kernel["stores"][number]): number[] => [
-  s.value,
-  ...s.address.dynamic.map((t) => t.value),
-];
 
 const product = (sizes: readonly number[]): number => sizes.reduce((n, s) => n * s, 1);
 
 /** Cost of rounding to a dtype of fewer bits; reading it costs half as much. */
 const codingCost: Partial<Record<DType, number>> = { float16: 16, bfloat16: 6, uint8: 2, bool: 2 };
-/** Cost of a gather or scatter of four lanes, in additions. */
-const gatherCost = 6;
-/** A full value dearer than this is kept in scratch memory for later passes. */
-const spillCost = 5;
 /** Scratch memory of one thread is at most this, else values are computed again. */
 const spillLimit = 256 << 10;
 /** Rows of at most this many vectors, and this much work, are held in locals. */
@@ -184,7 +176,8 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   );
   const inRow = axis >= rank && !flat;
   const passes = Array.from({ length: stageCount }, (_, i) => i);
-  const mine = passes.map((i) => passWork(kernel, { full, stage, storeStage }, i));
+  const pass = choosePasses(kernel, { full, stage, storeStage }, stageCount);
+  const mine = passes.map((i) => passWork(kernel, { full, pass, storeStage }, i));
   const copies = unroll;
   const plan = {
     kernel,
@@ -201,7 +194,8 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
     uses,
     rounded,
   };
-  const rest = { stageCount, storeStage };
+  const passUses = passes.map((i) => usesIn(kernel, { full, pass, storeStage }, i));
+  const rest = { stageCount, storeStage, pass, passUses };
   const points = axis >= rank
     ? product(reduce) / Math.max(1, m) * Math.ceil(m / 4)
     : product(reduce) * copies;
@@ -211,80 +205,16 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const scratchBytes = kept.length * points * slotBytes;
   // Short passes are unrolled further, or each sum would wait for the one before; what is kept between passes lies in the order of one unrolling.
   const free = inRow && kept.length === 0;
-  const sums = (pass: number) =>
-    values.filter((v) => v.kind === "reduce" && stage[v.arg] === pass).length;
+  const sums = (i: number) =>
+    values.filter((v, id) => v.kind === "reduce" && pass[id] === i).length;
   // More running sums than registers would cost more than they save.
-  const light = (work: number, pass: number) =>
-    lightness(work) * sums(pass) > 8 ? 2 : lightness(work);
+  const light = (work: number, i: number) => lightness(work) * sums(i) > 8 ? 2 : lightness(work);
   const passCopies = mine.map((work, i) => free ? Math.max(copies, light(work, i)) : copies);
   return { ...plan, ...rest, passCopies, spills, scratchBytes };
 }
 
 /** Vectors that a loop body of this much work handles side by side. */
 const lightness = (work: number): number => work <= 40 ? 4 : work <= 90 ? 2 : 1;
-
-/** Work at one point of the row in one pass. */
-function passWork(
-  kernel: Kernel,
-  p: Pick<Plan, "full" | "stage" | "storeStage">,
-  pass: number,
-): number {
-  const seen = new Set<number>();
-  const visit = (id: number): number => {
-    if (!p.full[id] || seen.has(id)) return 0;
-    seen.add(id);
-    const v = kernel.values[id];
-    const own = v.kind === "op" ? ops[v.op].cost : v.kind === "const" ? 0 : 1;
-    return argsOf(v).reduce((sum, a) => sum + visit(a), own);
-  };
-  let work = 0;
-  for (const v of kernel.values) {
-    if (v.kind === "reduce" && p.stage[v.arg] === pass) work += 1 + visit(v.arg);
-  }
-  kernel.stores.forEach((s, i) => {
-    if (p.storeStage[i] === pass) work += storeArgs(s).reduce((sum, a) => sum + visit(a), 1);
-  });
-  return work;
-}
-
-/** Full values worth keeping between passes, each with the pass that computes it. */
-function chooseSpills(
-  p: Omit<Plan, "spills" | "scratchBytes" | "passCopies">,
-): { value: number; stage: number }[] {
-  const { kernel, full, stage, home, depth } = p;
-  const computedIn = new Map<number, number>();
-  const kept = new Map<number, number>();
-  const subtree = (id: number, seen: Set<number>): number => {
-    if (!full[id] || seen.has(id)) return 0;
-    seen.add(id);
-    if (kept.has(id)) return 1;
-    const v = kernel.values[id];
-    const self = v.kind === "op"
-      ? ops[v.op].cost
-      : v.kind === "load" && v.address.dynamic.length > 0
-      ? gatherCost
-      : 1;
-    return argsOf(v).reduce((sum, a) => sum + subtree(a, seen), self);
-  };
-  for (let s = 0; s < p.stageCount; s++) {
-    const visit = (id: number) => {
-      if (!full[id]) return;
-      const first = computedIn.get(id);
-      if (first === s || kept.has(id)) return;
-      if (first === undefined) computedIn.set(id, s);
-      else if (home[id] === depth - 1 && subtree(id, new Set()) > spillCost) {
-        kept.set(id, first);
-        return;
-      }
-      for (const a of argsOf(kernel.values[id])) visit(a);
-    };
-    for (const v of kernel.values) if (v.kind === "reduce" && stage[v.arg] === s) visit(v.arg);
-    kernel.stores.forEach((st, i) => {
-      if (p.storeStage[i] === s) { for (const a of storeArgs(st)) visit(a); }
-    });
-  }
-  return [...kept].map(([value, stage]) => ({ value, stage }));
-}
 
 /** Bytes between elements of a buffer of the kernel. */
 export function elementBytes(kernel: Kernel, a: Address): number {

@@ -7,6 +7,7 @@ import type { Kit } from "./kit.ts";
 import { Addresses } from "./lower_address.ts";
 import type { Plan } from "./lower_plan.ts";
 import type { Machine } from "./machine.ts";
+import { plainContext } from "./table.ts";
 
 /** Writes the values of one kernel. */
 export class Values {
@@ -110,16 +111,32 @@ export class Values {
     return machine.op(v.op, { operand, result, known, hoist }, args);
   }
 
+  /** How many values and stores use a value where it is being written: in this pass, or in the whole kernel. */
+  #uses(id: number): number {
+    const { depth, rank, flat, full, uses, passUses } = this.plan;
+    return depth > rank && !flat && full[id] ? passUses[this.frame.stage][id] : uses[id];
+  }
+
   /** A running sum of float32 products that nobody else uses, one product further; undefined where that is no single instruction. */
   fusedSum(id: number, u: number, sum: Code): Code | undefined {
     const { plan, machine } = this, v = plan.kernel.values[id];
     if (v.kind !== "reduce" || v.op !== "sum" || machine.fused === undefined) return undefined;
     const p = plan.kernel.values[v.arg];
     const fits = p.kind === "op" && p.op === "mul" && p.dtype === v.dtype &&
-      plan.uses[v.arg] === 1 && !plan.spills.has(v.arg);
+      this.#uses(v.arg) === 1 && !plan.spills.has(v.arg);
     if (!fits) return undefined;
     const [a, b] = p.args.map((x) => this.value(x, u));
     return machine.fused(v.dtype, false, a, b, sum);
+  }
+
+  /** The negative of a value of an outer loop, computed there. */
+  #negative(id: number): Code {
+    const { plan, machine, kit } = this, { dtype } = plan.kernel.values[id];
+    return this.frame.once(plan.home[id], `negative ${id}`, () =>
+      kit.let(
+        machine.type(dtype),
+        machine.op("neg", plainContext(dtype), [this.value(id, 0)]),
+      ));
   }
 
   /** A product that is used only in this sum becomes part of one instruction. */
@@ -127,17 +144,18 @@ export class Values {
     const { plan, machine } = this, { values } = plan.kernel;
     if (machine.fused === undefined) return undefined;
     const [first, second] = v.args;
-    const candidates: [number, number][] = v.op === "add"
-      ? [[second, first], [first, second]]
-      : [[second, first]];
-    for (const [product, other] of candidates) {
+    for (const [product, other] of [[second, first], [first, second]]) {
       const p = values[product];
-      const fits = p.kind === "op" && p.op === "mul" && plan.uses[product] === 1 &&
+      const fits = p.kind === "op" && p.op === "mul" && this.#uses(product) === 1 &&
         plan.home[product] === plan.home[id] && plan.vary[product] === plan.vary[id] &&
         p.dtype === v.dtype && !plan.spills.has(product);
       if (!fits) continue;
-      const [a, b, c] = [p.args[0], p.args[1], other].map((x) => this.value(x, u));
-      const code = machine.fused(v.dtype, v.op === "sub", a, b, c);
+      const ahead = v.op === "sub" && product === first;
+      // Of `a * b - c` there is no instruction, but `-c` may be at hand.
+      if (ahead && plan.home[other] >= plan.home[id]) continue;
+      const [a, b] = p.args.map((x) => this.value(x, u));
+      const c = ahead ? this.#negative(other) : this.value(other, u);
+      const code = machine.fused(v.dtype, v.op === "sub" && !ahead, a, b, c);
       if (code !== undefined) return code;
     }
     return undefined;
