@@ -197,6 +197,8 @@ export interface Backend {
   /** Why the device cannot compute in a dtype, for people; undefined when it can. A backend without this can. */
   lacks?(dtype: DType): string | undefined;
   /**
+  /** Copies to the host so far; each waits for everything launched before. A training step makes none. */
+  reads: number;
    * Waits for everything launched and raises what went wrong on the device.
    * @throws {RangeError} When a kernel met an index out of range
    */

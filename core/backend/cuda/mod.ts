@@ -58,7 +58,7 @@ export class CudaBackend implements Backend {
     this.runtime = new CudaRuntime(ordinal);
     this.name = `cuda:${this.runtime.facts.ordinal}`;
     this.memory = new CudaMemory(this.runtime, this.stats);
-    this.#transfer = new Transfer(this.runtime);
+    this.#transfer = new Transfer(this.runtime, this.stats);
     this.routines = this.#counted(createRoutines({
       runtime: this.runtime,
       transfer: this.#transfer,

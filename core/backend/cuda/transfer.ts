@@ -1,4 +1,5 @@
 /** Copies between host and device, through pinned memory so that the host need not wait. */
+import type { BackendStats } from "../../device.ts";
 import type { CudaRuntime } from "./runtime.ts";
 
 /** Bytes of one half of the upload ring. */
@@ -21,15 +22,20 @@ function pinned(runtime: CudaRuntime, bytes: number): Uint8Array<ArrayBuffer> {
  */
 export class Transfer {
   readonly #runtime: CudaRuntime;
+  readonly #stats: BackendStats;
   #ring: Uint8Array<ArrayBuffer>[] | undefined;
   #events: bigint[] = [];
   #half = 0;
   #used = 0;
   #landing: Uint8Array<ArrayBuffer> | undefined;
 
-  /** @param runtime The device */
-  constructor(runtime: CudaRuntime) {
+  /**
+   * @param runtime The device
+   * @param stats Where downloads are counted, those of routines that run on the host included
+   */
+  constructor(runtime: CudaRuntime, stats: BackendStats) {
     this.#runtime = runtime;
+    this.#stats = stats;
   }
 
   /** Copies bytes to a device address; they may change as soon as this returns. */
@@ -51,6 +57,7 @@ export class Transfer {
   /** Copies from a device address, after everything launched before. */
   download(pointer: number, into: Uint8Array<ArrayBuffer>): void {
     const { driver, stream } = this.#runtime, count = into.length;
+    this.#stats.reads++;
     if (count === 0) return this.#runtime.wait();
     if (count > DOWNLOAD) {
       driver.cuMemcpyDtoHAsync(into, pointer, count, stream);

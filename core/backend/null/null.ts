@@ -23,6 +23,7 @@ export class NullBackend implements Backend {
   write(): void {}
   copy(): void {}
   read(buffer: Buffer, _offset: number, length: number): HostArray {
+    this.stats.reads++;
     return dtypes[buffer.dtype].array(length);
   }
   compile(kernel: Kernel): Executable {

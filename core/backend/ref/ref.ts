@@ -72,6 +72,7 @@ export class RefBackend implements Backend {
   }
 
   read(buffer: Buffer, offset: number, length: number): HostArray {
+    this.stats.reads++;
     const { values, dtype } = buffer as RefBuffer;
     const out = dtypes[dtype].array(length) as { [i: number]: number | bigint };
     const { encode } = codecs[dtype];

@@ -10,6 +10,7 @@ import type {
 } from "../../device.ts";
 import { type DType, dtypes, type HostArray } from "../../dtype.ts";
 import type { Kernel } from "../../kernel.ts";
+import { newStats } from "../stats.ts";
 import { bindCall } from "./launch.ts";
 import { lowerKernel, mathImports } from "./lower.ts";
 import { WasmMemory } from "./memory.ts";
@@ -41,13 +42,7 @@ export class WasmBackend implements Backend {
   /** Name of the device. */
   readonly name = "wasm";
   /** Counters; `kernels` and `routines` count runs. */
-  readonly stats: BackendStats = {
-    bytesAlive: 0,
-    bytesPeak: 0,
-    kernels: 0,
-    routines: 0,
-    compiled: 0,
-  };
+  readonly stats: BackendStats = newStats();
   /** The memory that all buffers lie in. */
   readonly memory: WasmMemory;
   /** Threads that large kernels run on. */
@@ -101,6 +96,7 @@ export class WasmBackend implements Backend {
    * @throws {RangeError} When the span leaves the buffer, or a kernel met an index out of range
    */
   read(buffer: Buffer, offset: number, length: number): HostArray {
+    this.stats.reads++;
     this.synchronize();
     checkSpan(buffer, offset, length);
     const at = this.memory.address(buffer) / dtypes[buffer.dtype].bytes + offset;
