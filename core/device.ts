@@ -71,6 +71,14 @@ export interface RoutineParams extends FactorParams {
    * Raises RangeError for an index out of range.
    */
   readonly scatterReduce: { readonly op: "prod" | "max" | "min"; readonly dim: number };
+  /**
+   * `[query, key, value, out, stats]`, the first four `[batch, position, head, element]`, where key and value may have fewer heads, each for equally many
+   * of the query's: `out = softmax(query @ key.T * scale) @ value`. `stats` is `[batch, head, position]`, float32 for halves: the logarithm of the sum of
+   * the exponentials of each row of scores. The inputs are strided, with their elements beside each other.
+   */
+  readonly attention: AttentionParams;
+  /** `[query, key, value, out, stats, gradient, queryGradient, keyGradient, valueGradient]`: gradients of `attention`, given that of `out`. */
+  readonly attentionGradient: AttentionParams;
 }
 
 /**
@@ -78,6 +86,14 @@ export interface RoutineParams extends FactorParams {
  * extreme element so far, where NaN is extreme.
  */
 export type ScanOp = "sum" | "prod" | "max" | "min" | "logaddexp" | "argmax" | "argmin";
+
+/** What an attention does with its scores. */
+export interface AttentionParams {
+  /** Factor of the scores. */
+  readonly scale: number;
+  /** Whether position `i` sees only positions up to `i`. */
+  readonly causal: boolean;
+}
 
 /** Geometry of a convolution, one entry for each spatial dimension. */
 export interface ConvolutionParams {
@@ -107,7 +123,7 @@ export interface PoolParams {
 export type RoutineName = keyof RoutineParams;
 
 /**
- * Routines whose operands are all contiguous, of float32, float64, int32 or bool, or of the halves where {@linkcode Backend.halfRoutines} says so; every backend has plain
+ * Routines whose operands are all contiguous (but those of attention), of float32, float64, int32 or bool, or of the halves where {@linkcode Backend.halfRoutines} says so; every backend has plain
  * loops for them.
  */
 export type PlainRoutineName = Exclude<RoutineName, "matmul" | "allReduce">;
@@ -120,6 +136,8 @@ export interface RoutineCall<R extends RoutineName = RoutineName> {
   readonly params: RoutineParams[R];
   /** What it reads and writes. */
   readonly operands: readonly Operand[];
+  /** How many of them, the last ones, are results; one when absent. */
+  readonly results?: number;
 }
 
 /** A bound routine. Those that run beside the compute stream have `wait`, called before the first use of the result. */
@@ -150,6 +168,8 @@ export interface BackendStats {
   routines: number;
   /** Kernels compiled so far. */
   compiled: number;
+  /** Copies to the host so far; each waits for everything launched before. A training step makes none. */
+  reads: number;
 }
 
 /** A device that runs kernels. */
@@ -184,6 +204,11 @@ export interface Backend {
   /** Routines that take operands of float16 and bfloat16 as they are; all others get them as float32. */
   readonly halfRoutines?: ReadonlySet<RoutineName>;
   /**
+   * Whether the routine `attention`, and with `gradient` also `attentionGradient`, is there for such operands `[query, key, value]` and faster than
+   * products and a softmax. A backend without this never prefers it.
+   */
+  attends?(operands: readonly Operand[], params: AttentionParams, gradient: boolean): boolean;
+  /**
    * Raises what is known to have gone wrong on the device; does not wait. Absent where launches are complete when they return:
    * {@linkcode synchronize} does it.
    * @throws {RangeError} When a kernel met an index out of range
@@ -197,8 +222,6 @@ export interface Backend {
   /** Why the device cannot compute in a dtype, for people; undefined when it can. A backend without this can. */
   lacks?(dtype: DType): string | undefined;
   /**
-  /** Copies to the host so far; each waits for everything launched before. A training step makes none. */
-  reads: number;
    * Waits for everything launched and raises what went wrong on the device.
    * @throws {RangeError} When a kernel met an index out of range
    */

@@ -34,6 +34,14 @@ export interface ViewArg extends View {
   readonly parent: Node;
 }
 
+/** One of several results of a routine. */
+export interface RoutineResult {
+  /** Sizes of the dimensions. */
+  readonly shape: Shape;
+  /** Dtype of the elements. */
+  readonly dtype: DType;
+}
+
 /** What each kind of node carries beside its sources. */
 export interface NodeArgs {
   /** Data that exists. */
@@ -54,10 +62,12 @@ export interface NodeArgs {
   readonly scatter: { readonly dim: number };
   /** Sources laid into one result at `starts`, one list of coordinates each; `fill` elsewhere. */
   readonly assemble: { readonly starts: readonly Shape[]; readonly fill: number };
-  /** A named routine with one result. */
+  /** A named routine: its result, or one of several. */
   readonly routine: {
     readonly name: RoutineName;
     readonly params: RoutineParams[RoutineName];
+    /** Which of several results. Nodes of equal sources that have the very same list of results come from one call. */
+    readonly among?: { readonly results: readonly RoutineResult[]; readonly index: number };
   };
   /** Sources target and value: writes value over the storage of target. */
   readonly assign: null;

@@ -76,7 +76,15 @@ const argKeys: { readonly [K in NodeKind]: (arg: NodeArgs[K]) => string } = {
 function collect(roots: readonly Node[]): Graph & { key: string } {
   const order: Node[] = [], ids = new Map<Node, number>();
   const leaves: Storage[] = [], leafIds = new Map<Storage, number>();
-  const text: string[] = [];
+  const text: string[] = [], calls = new Map<unknown, number>();
+  /** Says which nodes are results of the same call. */
+  const callText = (node: Node): string => {
+    const among = node.kind === "routine" ? node.arg.among : undefined;
+    if (among === undefined) return "";
+    if (!calls.has(among.results)) calls.set(among.results, calls.size);
+    const all = among.results.map((r) => `${r.dtype} ${r.shape}`);
+    return ` ${among.index} of call ${calls.get(among.results)}: ${all.join("; ")}`;
+  };
   const visit = (node: Node) => {
     ids.set(node, order.push(node) - 1);
     if (node.storage !== undefined) {
@@ -92,7 +100,9 @@ function collect(roots: readonly Node[]): Graph & { key: string } {
     }
     const arg = (argKeys[node.kind] as (a: unknown) => string)(node.arg);
     text.push(
-      `${node.kind} ${arg} ${node.dtype} ${node.shape} <${node.src.map((s) => ids.get(s))}`,
+      `${node.kind} ${arg} ${node.dtype} ${node.shape} <${node.src.map((s) => ids.get(s))}${
+        callText(node)
+      }`,
     );
   };
   // Post-order without recursion: graphs of deep models would overflow the call stack.

@@ -48,6 +48,8 @@ class Scheduler {
   #current: Work | undefined;
 
   readonly #begun = new Set<Unit>();
+  /** Results that one call computes, in order, by their list. */
+  readonly #calls = new Map<unknown, NodeOf<"routine">[]>();
 
   /** `copied` assignments are separate copies; the readers of `apart` nodes stand in other kernels. */
   constructor(
@@ -61,6 +63,11 @@ class Scheduler {
     for (const node of graph.order) {
       if (node.kind === "view" && !this.#stored.has(node)) continue;
       if (isLeaf(node)) continue;
+      if (node.kind === "routine" && node.arg.among !== undefined) {
+        const { results } = node.arg.among, known = this.#calls.get(results);
+        if (known === undefined) this.#calls.set(results, [node]);
+        else known.push(node);
+      }
       for (const s of new Set(node.src.map(baseOf))) users.set(s, (users.get(s) ?? 0) + 1);
     }
     const inPlace = (node: Node) => this.#alias.has(node);
@@ -277,7 +284,10 @@ class Scheduler {
   }
 
   #emitRoutine(node: NodeOf<"routine">): void {
-    const out = node as Node, { name, params } = node.arg;
+    const out = node as Node, { name, params, among } = node.arg;
+    const together = among === undefined ? [node] : this.#calls.get(among.results)!;
+    // The first result's call computes the others too.
+    if (together[0] !== node) return;
     const inPlace = name === "allReduce";
     if (inPlace) this.#emitCopy(node.src[0], out);
     const operand = (n: Node): Operand => {
@@ -291,8 +301,26 @@ class Scheduler {
     };
     const inputs = inPlace ? [] : node.src;
     const slots = inputs.map((s) => this.#read(baseOf(s)));
-    const call: RoutineCall = { name, params, operands: [...inputs, out].map(operand) };
-    this.#current!.launches.push({ call, slots: [...slots, this.#write(out)], async: inPlace });
+    const outputs = among?.results ?? [out];
+    const written = outputs.map(({ dtype, shape }, i) => {
+      const wanted = among === undefined ? node : together.find((n) => n.arg.among?.index === i);
+      if (wanted !== undefined) return this.#write(wanted as Node);
+      // Nobody reads this result, but the routine writes it.
+      return this.#slots.push({ kind: "temp", dtype, length: numel(shape) }) - 1;
+    });
+    const plain = outputs.map(({ dtype, shape }): Operand => ({
+      dtype,
+      shape,
+      strides: contiguousStrides(shape),
+      offset: 0,
+    }));
+    const call: RoutineCall = {
+      name,
+      params,
+      operands: [...inputs.map(operand), ...plain],
+      results: outputs.length,
+    };
+    this.#current!.launches.push({ call, slots: [...slots, ...written], async: inPlace });
   }
 
   #emitLone(node: Node): void {

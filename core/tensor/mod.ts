@@ -65,7 +65,7 @@ export { LinalgTensor } from "./linalg.ts";
 export { MovementTensor, type ShapeArgs } from "./movement.ts";
 export { PointwiseTensor } from "./pointwise.ts";
 export { type Extremes, ReduceTensor } from "./reduce.ts";
-export { routine } from "./routine.ts";
+export { routine, routineResults } from "./routine.ts";
 export { ElementaryTensor } from "./elementary.ts";
 export { ArithmeticTensor, type Limits, type RoundingMode } from "./arithmetic.ts";
 export { type CloseOptions, ComparisonTensor, type NanToNumOptions } from "./comparison.ts";

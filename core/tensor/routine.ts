@@ -1,7 +1,7 @@
 /** The door from tensors to named routines. */
 import type { PlainRoutineName, RoutineParams } from "../device.ts";
 import { type DType, dtypes } from "../dtype.ts";
-import { constNode, makeNode, type Node } from "../node.ts";
+import { constNode, makeNode, type Node, type RoutineResult } from "../node.ts";
 import { backendOf } from "../runtime.ts";
 import { isContiguous, numel, type Shape } from "../shape.ts";
 import { castNode, copyNode, viewParts, wrap } from "./base.ts";
@@ -47,6 +47,29 @@ export function routine<R extends PlainRoutineName>(
   const out = plain[dtype] ?? dtype;
   const node = makeNode("routine", { name, params }, src, shape, out, device, false);
   return wrap(castNode(node, dtype));
+}
+
+/**
+ * The results of a routine that has several, without gradients. Operands and results are taken as they are, also strided ones and half precision: the
+ * caller knows that the routine takes them.
+ *
+ * @param name Which routine
+ * @param params Its parameters
+ * @param inputs Its operands but the results, on one device
+ * @param results Sizes and dtypes of the results, none of them empty
+ * @returns A tensor for each result; one call computes all that are asked for together
+ */
+export function routineResults<R extends PlainRoutineName>(
+  name: R,
+  params: RoutineParams[R],
+  inputs: readonly Tensor[],
+  results: readonly RoutineResult[],
+): Tensor[] {
+  const src = inputs.map(({ node }) => node.kind === "const" ? copyNode(node) : node);
+  return results.map(({ shape, dtype }, index) => {
+    const arg = { name, params, among: { results, index } };
+    return wrap(makeNode("routine", arg, src, shape, dtype, inputs[0].device, false));
+  });
 }
 
 const isHalf = (dtype: DType): boolean => dtypes[dtype].kind === "float" && dtypes[dtype].bytes < 4;

@@ -29,6 +29,17 @@ export const attentionIds = {
   queryTotal: 14,
 } as const;
 
+/** Tensors in memory whose layout can be chosen. */
+export type AttentionTensor =
+  | "query"
+  | "key"
+  | "value"
+  | "out"
+  | "outGradient"
+  | "queryGradient"
+  | "keyGradient"
+  | "valueGradient";
+
 type Strides = readonly [batch: number, head: number, position: number];
 
 /** What decides the plan of an attention. */
@@ -51,8 +62,8 @@ export interface AttentionGraph {
   readonly valueSize: number;
   /** Whether position `i` sees only positions up to `i`. */
   readonly causal: boolean;
-  /** Distances in elements for what is not `[batch, head, position, element]` row-major; gradients lie as what they are of. */
-  readonly strides?: { readonly [T in "query" | "key" | "value" | "out"]?: Strides };
+  /** Distances in elements for what is not `[batch, head, position, element]` row-major; gradients without any lie as what they are of. */
+  readonly strides?: { readonly [T in AttentionTensor]?: Strides };
 }
 
 /** Text that tells an attention's plan from others. */
@@ -65,6 +76,18 @@ const float = dataTypes.CUDNN_DATA_FLOAT;
 /** `CUDNN_RESHAPE_VIEW_ONLY`, which the header's tables do not have. */
 const VIEW_ONLY = 0;
 
+/** What a tensor has the sizes of. */
+const originals: { readonly [T in AttentionTensor]: "query" | "key" | "value" | "out" } = {
+  query: "query",
+  key: "key",
+  value: "value",
+  out: "out",
+  outGradient: "out",
+  queryGradient: "query",
+  keyGradient: "key",
+  valueGradient: "value",
+};
+
 /** Tensors and operations of one graph. */
 class Builder {
   readonly operations: Descriptor[] = [];
@@ -72,8 +95,9 @@ class Builder {
 
   constructor(readonly cudnn: CudnnGraphs, readonly g: AttentionGraph) {}
 
-  /** A tensor in memory: query, key, value, out, or a gradient that lies as one of them. */
-  stored(id: number, like: "query" | "key" | "value" | "out", turned = false): Descriptor {
+  /** A tensor in memory: query, key, value, out, or a gradient of one of them. */
+  stored(name: AttentionTensor, turned = false): Descriptor {
+    const id = attentionIds[name], like = originals[name];
     const { batch, heads, keyHeads, queries, keys, size, valueSize, dtype } = this.g;
     const own = like === "query" || like === "out";
     const shape = [
@@ -82,7 +106,7 @@ class Builder {
       own ? queries : keys,
       like === "query" || like === "key" ? size : valueSize,
     ];
-    const given = this.g.strides?.[like],
+    const given = this.g.strides?.[name] ?? this.g.strides?.[like],
       strides = given ? [...given, 1] : contiguousStrides(shape);
     const turn = ([b, h, s, d]: readonly number[]) => turned ? [b, h, d, s] : [b, h, s, d];
     const type = cudnnTypes[dtype]!;
@@ -189,10 +213,10 @@ class Builder {
 export function attentionForward(cudnn: CudnnGraphs, g: AttentionGraph): Descriptor[] {
   const b = new Builder(cudnn, g), id = attentionIds;
   const operation = cudnn.describe("OPERATION_SDPA_FWD")
-    .descriptors("OPERATION_SDPA_FWD_QDESC", b.stored(id.query, "query"))
-    .descriptors("OPERATION_SDPA_FWD_KDESC", b.stored(id.key, "key"))
-    .descriptors("OPERATION_SDPA_FWD_VDESC", b.stored(id.value, "value"))
-    .descriptors("OPERATION_SDPA_FWD_ODESC", b.stored(id.out, "out"))
+    .descriptors("OPERATION_SDPA_FWD_QDESC", b.stored("query"))
+    .descriptors("OPERATION_SDPA_FWD_KDESC", b.stored("key"))
+    .descriptors("OPERATION_SDPA_FWD_VDESC", b.stored("value"))
+    .descriptors("OPERATION_SDPA_FWD_ODESC", b.stored("out"))
     .descriptors("OPERATION_SDPA_FWD_SCALEDESC", b.number(id.scale))
     .descriptors(
       "OPERATION_SDPA_FWD_STATSDESC",
@@ -212,14 +236,14 @@ export function attentionForward(cudnn: CudnnGraphs, g: AttentionGraph): Descrip
 export function attentionBackward(cudnn: CudnnGraphs, g: AttentionGraph): Descriptor[] {
   const b = new Builder(cudnn, g), id = attentionIds, p = pointwise;
   const { batch, heads, keyHeads, queries, keys, size, valueSize } = g, type = cudnnTypes[g.dtype]!;
-  const query = b.stored(id.query, "query"), outGradient = b.stored(id.outGradient, "out");
-  const keyTurned = b.stored(id.key, "key", true), scale = b.number(id.scale);
+  const query = b.stored("query"), outGradient = b.stored("outGradient");
+  const keyTurned = b.stored("key", true), scale = b.number(id.scale);
   const perRow = [batch, heads, queries, 1];
   // Row sums of the gradient times the result.
   const products = b.pointwise(
     p.CUDNN_POINTWISE_MUL,
     outGradient,
-    b.stored(id.out, "out"),
+    b.stored("out"),
     b.virtual([batch, heads, queries, valueSize]),
   );
   const rowSums = b.pointwise(
@@ -253,12 +277,12 @@ export function attentionBackward(cudnn: CudnnGraphs, g: AttentionGraph): Descri
     if (heads === keyHeads) return b.product(x, y, to);
     return b.sum(b.product(x, y, b.virtual([batch, heads, keys, elements], undefined, type)), to);
   };
-  into(turned(weights), outGradient, b.stored(id.valueGradient, "value"), valueSize);
-  let gradient = b.product(outGradient, b.stored(id.value, "value", true), b.scores());
+  into(turned(weights), outGradient, b.stored("valueGradient"), valueSize);
+  let gradient = b.product(outGradient, b.stored("value", true), b.scores());
   gradient = b.pointwise(p.CUDNN_POINTWISE_SUB, gradient, rowSums, b.scores());
   gradient = b.pointwise(p.CUDNN_POINTWISE_MUL, gradient, weights, b.scores());
   gradient = b.pointwise(p.CUDNN_POINTWISE_MUL, gradient, scale, b.scores());
-  into(turned(gradient), query, b.stored(id.keyGradient, "key"), size);
+  into(turned(gradient), query, b.stored("keyGradient"), size);
   const shape = [batch, keyHeads, keys, size], given = g.strides?.key;
   const key = b.virtual(shape, given ? [...given, 1] : contiguousStrides(shape));
   b.product(
@@ -270,7 +294,7 @@ export function attentionBackward(cudnn: CudnnGraphs, g: AttentionGraph): Descri
     p.CUDNN_POINTWISE_IDENTITY,
     b.floats(id.queryTotal, [batch, heads, queries, size]),
     undefined,
-    b.stored(id.queryGradient, "query"),
+    b.stored("queryGradient"),
   );
   return b.operations;
 }

@@ -43,6 +43,11 @@ export class CudnnAttention {
     this.#cudnn = cudnn;
   }
 
+  /** Whether cuDNN has an engine. */
+  plans(direction: "forward" | "backward", g: AttentionGraph): boolean {
+    return this.#plan(direction, g) !== undefined;
+  }
+
   /** Binds the forward pass; undefined when cuDNN has no engine for it. */
   forward(g: AttentionGraph, scale: number, at: AttentionPointers): Launch | undefined {
     const plan = this.#plan("forward", g);

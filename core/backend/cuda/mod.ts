@@ -1,11 +1,13 @@
 /** The CUDA backend: kernels printed for NVRTC, products by cuBLASLt, captured steps as graphs. Opened on first use; importing it needs nothing. */
 import { createRoutines } from "./routines.ts";
 import type {
+  AttentionParams,
   Backend,
   BackendStats,
   Buffer,
   Executable,
   Launch,
+  Operand,
   RoutineLaunch,
   RoutineName,
   Routines,
@@ -18,6 +20,7 @@ import type { LaunchFacts } from "./arrange.ts";
 import { makeGraphs } from "./graphs.ts";
 import { bindKernel, type CudaExecutable, executable, SCRATCH } from "./kernels.ts";
 import { type CudaBuffer, CudaMemory } from "./memory.ts";
+import { cudaAttends } from "./routine_attention.ts";
 import { halfRoutines } from "./routine_table.ts";
 import { CudaRuntime } from "./runtime.ts";
 import { Transfer } from "./transfer.ts";
@@ -120,6 +123,11 @@ export class CudaBackend implements Backend {
     return major >= (needed[dtype] ?? 0)
       ? undefined
       : `${name} (compute capability ${major}.${minor}) has no fast ${dtype} arithmetic`;
+  }
+
+  /** See {@linkcode Backend.attends}: where cuDNN has engines for it. */
+  attends(operands: readonly Operand[], params: AttentionParams, gradient: boolean): boolean {
+    return cudaAttends(this.runtime, operands, params, gradient);
   }
 
   /** See {@linkcode Backend.compile}; all texts that wait are compiled at the first launch of one of them. */

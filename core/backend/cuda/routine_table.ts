@@ -3,6 +3,7 @@ import type { RoutineCall, RoutineName, Routines } from "../../device.ts";
 import { type ConvolutionName, CudnnConvolutions } from "./cudnn_convolution.ts";
 import { cudnnOf } from "./cudnn_open.ts";
 import type { CudaBuffer } from "./memory.ts";
+import { cudaAttention } from "./routine_attention.ts";
 import {
   cudaConvolution,
   cudaConvolutionInput,
@@ -47,7 +48,9 @@ export const halfRoutines: ReadonlySet<RoutineName> = new Set([
  * Routines of a device. All of them only launch: they can be captured. Convolutions are cuDNN's where it has an engine; `PTA_CUDNN=off` leaves it out.
  * @param runtime The device
  */
-export function cudaRoutines(runtime: CudaRuntime): Pick<Routines, KernelRoutineName> {
+export function cudaRoutines(
+  runtime: CudaRuntime,
+): Pick<Routines, KernelRoutineName | "attention" | "attentionGradient"> {
   const own = kernelRoutines(runtime);
   let opened: CudnnConvolutions | undefined | "unopened" = "unopened";
   const cudnn = (): CudnnConvolutions | undefined => {
@@ -58,6 +61,7 @@ export function cudaRoutines(runtime: CudaRuntime): Pick<Routines, KernelRoutine
   };
   return {
     ...own,
+    ...cudaAttention(runtime),
     convolution: convolutionBy(cudnn, own.convolution),
     convolutionInput: convolutionBy(cudnn, own.convolutionInput),
     convolutionWeight: convolutionBy(cudnn, own.convolutionWeight),

@@ -32,8 +32,9 @@ export function createRoutines({ runtime, transfer, host }: RoutineContext): Rou
         data: download(transfer, o, buffers[i] as CudaBuffer) as unknown as Float64Array,
       }));
       run(call.params, operands);
-      const last = operands.length - 1;
-      upload(transfer, operands[last].data, buffers[last] as CudaBuffer);
+      for (let i = operands.length - (call.results ?? 1); i < operands.length; i++) {
+        upload(transfer, operands[i].data, buffers[i] as CudaBuffer);
+      }
     }),
   }));
   const own = cudaRoutines(runtime);

@@ -7,6 +7,7 @@ import type {
   RoutineParams,
 } from "../../device.ts";
 import type { Buffer } from "../../device.ts";
+import { attention, attentionGradient } from "./attention.ts";
 import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
 import { cholesky, lu, pivotOrder, triangularSolve } from "./factor.ts";
 import { symmetricEigen } from "./factor_eigen.ts";
@@ -18,9 +19,9 @@ import { recurrence, scan } from "./scan.ts";
 import { scatterReduce } from "./scatter.ts";
 import { argsort, search } from "./sort.ts";
 
-/** A contiguous operand and its elements. */
+/** A contiguous operand (attention's inputs are strided) and its elements. */
 export interface PlainOperand extends Operand {
-  /** All elements, row-major; numbers whatever the dtype. */
+  /** All elements of its buffer, row-major; numbers whatever the dtype. */
   readonly data: { readonly length: number; [index: number]: number };
 }
 
@@ -41,6 +42,8 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   argsort,
   search,
   scatterReduce,
+  attention,
+  attentionGradient,
   cholesky,
   lu,
   pivotOrder,

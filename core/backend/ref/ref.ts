@@ -170,8 +170,10 @@ export class RefBackend implements Backend {
         this.stats.routines++;
         const arrays = buffersOf(buffers).map((b) => b.values);
         run(call.params, call.operands.map((o, i) => ({ ...o, data: arrays[i] })));
-        const out = call.operands[call.operands.length - 1], values = arrays[arrays.length - 1];
-        for (let i = 0; i < values.length; i++) values[i] = roundTo(out.dtype, values[i]);
+        for (let r = arrays.length - (call.results ?? 1); r < arrays.length; r++) {
+          const values = arrays[r], { dtype } = call.operands[r];
+          for (let i = 0; i < values.length; i++) values[i] = roundTo(dtype, values[i]);
+        }
       },
     })),
     matmul: (call, buffers) => ({

@@ -2,6 +2,7 @@
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { arange, type Tensor, where } from "../../tensor/mod.ts";
 import { dropout } from "./dropout.ts";
+import { attentionOfDevice } from "./fused_attention.ts";
 
 /** Options of {@linkcode scaledDotProductAttention}. */
 export interface AttentionOptions {
@@ -22,6 +23,10 @@ const masked = (dtype: string): number => dtype === "float16" ? -6e4 : -1e30;
 
 /**
  * `softmax(query @ key.T * scale + mask) @ value` (Vaswani et al., arXiv:1706.03762).
+ *
+ * On a CUDA device cuDNN computes it without the matrix of scores, forward and backward, for float16 and bfloat16 (so also under autocast), with or without
+ * causality and shared heads, when there is no mask and no dropout, the leading dimensions are equal and sizes of heads are multiples of 8; `PTA_CUDNN=off`
+ * leaves it out. Everywhere else, and for gradients of gradients, it is products and a softmax.
  *
  * @param query `[..., H, L, E]`
  * @param key `[..., H, S, E]`
@@ -46,8 +51,28 @@ export function scaledDotProductAttention(
       "Cannot attend with both attnMask and isCausal: put the causal part into the mask",
     );
   }
-  if (enableGqa) [key, value] = [repeatHeads(key, query), repeatHeads(value, query)];
   const scale = options.scale ?? 1 / Math.sqrt(query.shape[query.ndim - 1]);
+  const plain = (q: Tensor, k: Tensor, v: Tensor) =>
+    composite(q, k, v, scale, { attnMask, isCausal, dropoutP, enableGqa });
+  const oneForAll = enableGqa || query.shape.at(-3) === key.shape.at(-3);
+  if (attnMask === undefined && dropoutP === 0 && oneForAll) {
+    const params = { scale, causal: isCausal };
+    const out = attentionOfDevice(query, key, value, params, plain);
+    if (out !== undefined) return out;
+  }
+  return plain(query, key, value);
+}
+
+/** Attention by products and a softmax, with the matrix of scores. */
+function composite(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  scale: number,
+  options: AttentionOptions,
+): Tensor {
+  const { attnMask, isCausal, dropoutP = 0, enableGqa } = options;
+  if (enableGqa) [key, value] = [repeatHeads(key, query), repeatHeads(value, query)];
   let scores = query.matmul(key.transpose(-2, -1)).mul(scale);
   const fill = masked(scores.dtype);
   if (isCausal) {
