@@ -1,6 +1,7 @@
 /** What a backend is. It knows no mathematics beyond printing kernels and running named routines, and no tensor. */
 import type { DType, HostArray } from "./dtype.ts";
 import type { FactorParams } from "./factor_params.ts";
+import type { Float8Factor, Float8Format } from "./float8_format.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** Device memory of `length` elements. Backends extend it with what they need. */
@@ -50,7 +51,7 @@ export interface RoutineParams extends FactorParams {
   /** `[x, out]`: `[N, C, ...spatial]` to the int32 place in its plane of the first largest element of each window. */
   readonly maxPool: PoolParams;
   /** `[gradient, index, out]`: sums `[..., windows]` into `[..., plane]` at the places that `maxPool` gave, flat in the plane. */
-  readonly poolScatter: { readonly spatialDims: number };
+  readonly poolScatter: PoolScatterParams;
   /** `[x, out]`: running `op` along the last dimension; see {@linkcode ScanOp}. */
   readonly scan: { readonly op: ScanOp };
   /** `[a, b, out]`: `out[i] = a[i] * out[i - 1] + b[i]` along the last dimension, from 0. */
@@ -79,6 +80,20 @@ export interface RoutineParams extends FactorParams {
   readonly attention: AttentionParams;
   /** `[query, key, value, out, stats, gradient, queryGradient, keyGradient, valueGradient]`: gradients of `attention`, given that of `out`. */
   readonly attentionGradient: AttentionParams;
+  /**
+   * `[x, scale, out]`: bytes of `x * scale` rounded to eight-bit floats; `x` `[rows, columns]` of any float, `scale` one float32. `out` is uint8 and
+   * flat: the rows, padded with zeros to whole multiples of 16, then, with `both`, those of the transpose.
+   */
+  readonly quantizeFloat8: { readonly format: Float8Format; readonly both: boolean };
+  /**
+   * `[a, b, aScale, bScale, out]`: `out[m, n] = aScale * bScale * sum over k of a[m, k] * b[n, k]`, from bytes that `quantizeFloat8` has written and
+   * one float32 for each; `out` is float32, float16 or bfloat16. `fast` allows sums that tensor cores round more.
+   */
+  readonly matmulFloat8: {
+    readonly a: Float8Factor;
+    readonly b: Float8Factor;
+    readonly fast: boolean;
+  };
 }
 
 /**
@@ -105,6 +120,8 @@ export interface ConvolutionParams {
   readonly dilation: readonly number[];
   /** Groups of channels that do not meet. */
   readonly groups: number;
+  /** See {@linkcode Backend.channelsLast}. */
+  readonly channelsLast?: boolean;
 }
 
 /** Geometry of windows, one entry for each spatial dimension. */
@@ -117,6 +134,18 @@ export interface PoolParams {
   readonly padding: readonly number[];
   /** Distance of neighbouring elements in a window. */
   readonly dilation: readonly number[];
+  /** See {@linkcode Backend.channelsLast}. */
+  readonly channelsLast?: boolean;
+}
+
+/** What is known of the places that values are added at. */
+export interface PoolScatterParams {
+  /** Dimensions of a plane. */
+  readonly spatialDims: number;
+  /** The windows that the places lie in, each in its own; absent when they may lie anywhere. */
+  readonly windows?: PoolParams;
+  /** See {@linkcode Backend.channelsLast}. */
+  readonly channelsLast?: boolean;
 }
 
 /** Names of the routines: what cannot, or should not, be a fused kernel. */
@@ -203,6 +232,13 @@ export interface Backend {
   readonly routines: Routines;
   /** Routines that take operands of float16 and bfloat16 as they are; all others get them as float32. */
   readonly halfRoutines?: ReadonlySet<RoutineName>;
+  /**
+   * Whether a convolution or pooling had better have its operands with channels last. It is then called with `channelsLast` in its parameters and each operand
+   * (weights too) as `[N, ...spatial, C]`, row-major. Absent where it never had.
+   */
+  channelsLast?(call: RoutineCall): boolean;
+  /** Whether `matmulFloat8` runs on hardware for it, so that it is faster than the float32 product that emulates it. */
+  readonly multipliesFloat8?: boolean;
   /**
    * Whether the routine `attention`, and with `gradient` also `attentionGradient`, is there for such operands `[query, key, value]` and faster than
    * products and a softmax. A backend without this never prefers it.

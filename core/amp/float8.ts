@@ -1,26 +1,8 @@
 /** Eight-bit floats, emulated in float32: every value is one that the format has. */
+import { type Float8Format, float8Formats } from "../float8_format.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
-/** `e4m3` has 3 bits of mantissa and ends at 448, `e5m2` has 2 and ends at 57344. */
-export type Float8Format = "e4m3" | "e5m2";
-
-/** What defines a format. */
-export interface Float8Facts {
-  /** Bits of the mantissa. */
-  readonly mantissa: number;
-  /** Exponent of the smallest normal number. */
-  readonly minExponent: number;
-  /** Exponent of the largest number. */
-  readonly maxExponent: number;
-  /** The largest number. */
-  readonly max: number;
-}
-
-/** Facts of the formats (Micikevicius et al., "FP8 formats for deep learning", arXiv:2209.05433). */
-export const float8Formats: Readonly<Record<Float8Format, Float8Facts>> = {
-  e4m3: { mantissa: 3, minExponent: -6, maxExponent: 8, max: 448 },
-  e5m2: { mantissa: 2, minExponent: -14, maxExponent: 15, max: 57344 },
-};
+export { type Float8Facts, type Float8Format, float8Formats } from "../float8_format.ts";
 
 /**
  * Rounds to the nearest number of a format, ties to even; beyond its largest number to that one. NaN stays.

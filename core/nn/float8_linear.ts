@@ -1,10 +1,17 @@
 /** A fully connected layer whose products have factors of eight bits. */
 import { Linear, type LinearOptions } from "./linear.ts";
 import type { Module } from "./module.ts";
-import { cat, dueWithNext, noGrad, type Tensor, zeros } from "../tensor/mod.ts";
+import { cat, dueWithNext, isGradEnabled, noGrad, type Tensor, zeros } from "../tensor/mod.ts";
 import { autocastDtype } from "../amp/autocast.ts";
 import { type Float8Format, float8Scale, roundToFloat8 } from "../amp/float8.ts";
+import {
+  type Float8Matrix,
+  matmulFloat8,
+  multipliesFloat8,
+  quantizeFloat8,
+} from "../amp/float8_products.ts";
 import { suspendAutocast } from "../amp/state.ts";
+import type { DType } from "../dtype.ts";
 
 /** Options of {@linkcode Float8Linear}. */
 export interface Float8Options {
@@ -15,6 +22,12 @@ export interface Float8Options {
   readonly scaling?: "current" | "delayed";
   /** Steps that delayed scaling looks back; 16 by default. */
   readonly historyLength?: number;
+}
+
+/** A tensor that has been brought to the grid of its format: as bytes, where the device multiplies them, else as float32. */
+interface Quantized {
+  readonly values: Tensor;
+  readonly scale: Tensor;
 }
 
 /** Where a layer's tensors keep their largest values. */
@@ -28,8 +41,8 @@ const formats: Readonly<Record<Role, Float8Format>> = {
 
 /**
  * A {@linkcode Linear} whose three products (forward, gradient of the input, gradient of the weight) have factors of eight bits: input and weight in
- * E4M3, the gradient of the output in E5M2, each with one scale for the tensor; sums are float32. Parameters stay as they are. Emulated in float32
- * on every device.
+ * E4M3, the gradient of the output in E5M2, each with one scale for the tensor; sums are float32. Parameters stay as they are. Tensor cores multiply
+ * them where the device has such (CUDA from compute capability 8.9 on) and both sizes are whole multiples of 16; else they are emulated in float32.
  */
 export class Float8Linear extends Linear {
   /** How tensors are scaled. */
@@ -69,20 +82,66 @@ export class Float8Linear extends Linear {
     this.amaxHistory = { input: make("input"), weight: make("weight"), gradient: make("gradient") };
   }
 
+  /** The factor that brings a tensor to the range of its format. Remembers the largest value, where scaling is delayed. */
+  #scale(x: Tensor, role: Role): Tensor {
+    const amax = x.detach().to("float32").abs().amax();
+    const history = this.amaxHistory?.[role], format = formats[role];
+    // The first step has no history, and looks at the present.
+    const known = history === undefined ? amax : history.amax();
+    const scale = float8Scale(known.gt(0).where(known, amax), format);
+    if (history !== undefined && this.training) {
+      const next = cat([amax.reshape(1), history.narrow(0, 0, history.numel - 1)]);
+      dueWithNext(history.assign(next));
+    }
+    return scale;
+  }
+
   /** A tensor on the grid of its format, and the factor that brought it there. */
-  #quantize(x: Tensor, role: Role): { values: Tensor; scale: Tensor } {
+  #rounded(x: Tensor, role: Role): Quantized {
     return noGrad(() => {
-      const full = x.detach().to("float32"), amax = full.abs().amax();
-      const history = this.amaxHistory?.[role], format = formats[role];
-      // The first step has no history, and looks at the present.
-      const known = history === undefined ? amax : history.amax();
-      const scale = float8Scale(known.gt(0).where(known, amax), format);
-      if (history !== undefined && this.training) {
-        const next = cat([amax.reshape(1), history.narrow(0, 0, history.numel - 1)]);
-        dueWithNext(history.assign(next));
-      }
-      return { values: roundToFloat8(full.mul(scale), format), scale };
+      const scale = this.#scale(x, role);
+      return {
+        values: roundToFloat8(x.detach().to("float32").mul(scale), formats[role]),
+        scale,
+      };
     });
+  }
+
+  /** A tensor as bytes. */
+  #bytes(x: Tensor, role: Role, both: boolean): Float8Matrix {
+    return noGrad(() => quantizeFloat8(x, this.#scale(x, role), formats[role], both));
+  }
+
+  /** The product in float32, of factors that eight bits can hold. */
+  #emulated(rows: Tensor): Tensor {
+    const { weight } = this;
+    const a = this.#rounded(rows, "input"), w = this.#rounded(weight, "weight");
+    return noGrad(() => a.values.matmul(w.values.t()).div(a.scale.mul(w.scale)))
+      .withGradient([rows, weight], (gradient) => {
+        const g = this.#rounded(gradient, "gradient");
+        return [
+          g.values.matmul(w.values).div(g.scale.mul(w.scale)).to(rows.dtype),
+          g.values.t().matmul(a.values).div(g.scale.mul(a.scale)).to(weight.dtype),
+        ];
+      });
+  }
+
+  /** The product by hardware. Every factor has its summed dimension in order, so backward takes transposes, written when the bytes are. */
+  #multiplied(rows: Tensor, out: DType): Tensor {
+    const { weight } = this, records = isGradEnabled();
+    const needs = [rows, weight].map((x) => records && x.node.needsGrad);
+    const a = this.#bytes(rows, "input", needs[1]), w = this.#bytes(weight, "weight", needs[0]);
+    return matmulFloat8({ matrix: a }, { matrix: w }, out, true)
+      .withGradient([rows, weight], (gradient) => {
+        const g = this.#bytes(gradient, "gradient", needs[1]);
+        const turned = { transposed: true };
+        return [
+          needs[0] ? matmulFloat8({ matrix: g }, { matrix: w, ...turned }, rows.dtype) : undefined,
+          needs[1]
+            ? matmulFloat8({ matrix: g, ...turned }, { matrix: a, ...turned }, weight.dtype)
+            : undefined,
+        ];
+      });
   }
 
   /**
@@ -99,17 +158,10 @@ export class Float8Linear extends Linear {
     }
     const out = autocastDtype() ?? x.dtype;
     return suspendAutocast(() => {
-      const { weight, bias } = this, rows = x.reshape(-1, this.inFeatures);
-      const a = this.#quantize(rows, "input"), w = this.#quantize(weight, "weight");
-      const y = noGrad(() => a.values.matmul(w.values.t()).div(a.scale.mul(w.scale)))
-        .withGradient([rows, weight], (gradient) => {
-          const g = this.#quantize(gradient, "gradient");
-          return [
-            g.values.matmul(w.values).div(g.scale.mul(w.scale)).to(rows.dtype),
-            g.values.t().matmul(a.values).div(g.scale.mul(a.scale)).to(weight.dtype),
-          ];
-        })
-        .to(out)
+      const { bias } = this, rows = x.reshape(-1, this.inFeatures);
+      const inHardware = fitsHardware(this) && out !== "float64" && rows.shape[0] > 0 &&
+        multipliesFloat8(x.device);
+      const y = (inHardware ? this.#multiplied(rows, out) : this.#emulated(rows).to(out))
         .reshape([...x.shape.slice(0, -1), this.outFeatures]);
       return bias === undefined ? y : y.add(bias.to(out));
     });

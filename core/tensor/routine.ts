@@ -40,10 +40,7 @@ export function routine<R extends PlainRoutineName>(
     int64: "int32",
     ...(halves ? {} : { float16: "float32", bfloat16: "float32" }),
   };
-  const src = inputs.map((x) => {
-    const node = castNode(x.detach().node, plain[x.dtype] ?? x.dtype);
-    return whole(node) ? node : copyNode(node);
-  });
+  const src = inputs.map((x) => operandNode(x, plain[x.dtype] ?? x.dtype));
   const out = plain[dtype] ?? dtype;
   const node = makeNode("routine", { name, params }, src, shape, out, device, false);
   return wrap(castNode(node, dtype));
@@ -70,6 +67,12 @@ export function routineResults<R extends PlainRoutineName>(
     const arg = { name, params, among: { results, index } };
     return wrap(makeNode("routine", arg, src, shape, dtype, inputs[0].device, false));
   });
+}
+
+/** A tensor as routines take operands: of a dtype, and all of a row-major buffer. No gradient flows. */
+export function operandNode(x: Tensor, dtype: DType): Node {
+  const node = castNode(x.detach().node, dtype);
+  return whole(node) ? node : copyNode(node);
 }
 
 const isHalf = (dtype: DType): boolean => dtypes[dtype].kind === "float" && dtypes[dtype].bytes < 4;

@@ -1,5 +1,5 @@
 /** The CUDA backend: kernels printed for NVRTC, products by cuBLASLt, captured steps as graphs. Opened on first use; importing it needs nothing. */
-import { createRoutines } from "./routines.ts";
+import { createRoutines, multipliesFloat8 } from "./routines.ts";
 import type {
   AttentionParams,
   Backend,
@@ -128,6 +128,11 @@ export class CudaBackend implements Backend {
   /** See {@linkcode Backend.attends}: where cuDNN has engines for it. */
   attends(operands: readonly Operand[], params: AttentionParams, gradient: boolean): boolean {
     return cudaAttends(this.runtime, operands, params, gradient);
+  }
+
+  /** See {@linkcode Backend.multipliesFloat8}: tensor cores from compute capability 8.9 on, by cuBLASLt; `PTA_FLOAT8=off` says no. */
+  get multipliesFloat8(): boolean {
+    return multipliesFloat8(this.runtime);
   }
 
   /** See {@linkcode Backend.compile}; all texts that wait are compiled at the first launch of one of them. */

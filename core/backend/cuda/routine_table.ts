@@ -2,6 +2,7 @@
 import type { RoutineCall, RoutineName, Routines } from "../../device.ts";
 import { type ConvolutionName, CudnnConvolutions } from "./cudnn_convolution.ts";
 import { cudnnOf } from "./cudnn_open.ts";
+import { cudaMatmulFloat8, cudaQuantizeFloat8 } from "./float8_kernels.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { cudaAttention } from "./routine_attention.ts";
 import {
@@ -33,6 +34,8 @@ export type KernelRoutineName = Extract<
   | "argsort"
   | "search"
   | "scatterReduce"
+  | "quantizeFloat8"
+  | "matmulFloat8"
 >;
 
 /** Routines that take half-precision operands as they are. */
@@ -42,6 +45,8 @@ export const halfRoutines: ReadonlySet<RoutineName> = new Set([
   "convolutionInput",
   "convolutionWeight",
   "maxPool",
+  "quantizeFloat8",
+  "matmulFloat8",
 ]);
 
 /**
@@ -96,5 +101,7 @@ export function kernelRoutines(runtime: CudaRuntime): Pick<Routines, KernelRouti
     argsort: cudaArgsort(runtime),
     search: cudaSearch(runtime),
     scatterReduce: cudaScatterReduce(runtime),
+    quantizeFloat8: cudaQuantizeFloat8(runtime),
+    matmulFloat8: cudaMatmulFloat8(runtime),
   };
 }

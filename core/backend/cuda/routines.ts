@@ -1,11 +1,13 @@
 /** The named routines of a device: vendor libraries, hand-written kernels, and the host for what is not worth a kernel. */
-import { tryOr } from "./vendor.ts";
 import type { Launch, Operand, RoutineLaunch, Routines } from "../../device.ts";
 import { dtypes } from "../../dtype.ts";
+import { env } from "../../env.ts";
 import { allReduce } from "../collective.ts";
 import type { CommArray } from "../../dist/collective.ts";
 import { plainTable } from "../plain/mod.ts";
+import { CublasFloat8 } from "./cublas_float8.ts";
 import { CublasProducts } from "./cublas_matmul.ts";
+import { cublasOf } from "./cublas_open.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { ncclGroup } from "./nccl.ts";
 import { cudaRoutines } from "./routine_table.ts";
@@ -41,7 +43,7 @@ export function createRoutines({ runtime, transfer, host }: RoutineContext): Rou
   return {
     ...plain,
     ...own,
-    matmul: createMatmul(runtime, own.matmul),
+    ...createProducts(runtime, own),
     allReduce: (call, buffers): RoutineLaunch => {
       const buffer = buffers[0] as CudaBuffer;
       const onDevice = ncclGroup(runtime, call.params.group)?.allReduce(call, buffer);
@@ -55,16 +57,42 @@ export function createRoutines({ runtime, transfer, host }: RoutineContext): Rou
   };
 }
 
+type Product = "matmul" | "matmulFloat8";
+
 /** Products by cuBLASLt where it can, else by a kernel of our own. `PTA_CUBLAS=off` leaves it out. */
-function createMatmul(runtime: CudaRuntime, own: Routines["matmul"]): Routines["matmul"] {
-  let products: CublasProducts | undefined | "unopened" = "unopened";
-  return (call, buffers): RoutineLaunch => {
-    if (products === "unopened") {
-      products = tryOr("PTA_CUBLAS", () => new CublasProducts(runtime));
-    }
-    const start = products?.bind(call, buffers as CudaBuffer[]);
-    return start === undefined ? own(call, buffers) : { start };
+function createProducts(
+  runtime: CudaRuntime,
+  own: Pick<Routines, Product>,
+): Pick<Routines, Product> {
+  let opened: { plain: CublasProducts; float8: CublasFloat8 } | undefined;
+  const products = () => {
+    const lt = cublasOf(runtime);
+    if (lt === undefined) return undefined;
+    return opened ??= { plain: new CublasProducts(lt), float8: new CublasFloat8(lt) };
   };
+  return {
+    matmul: (call, buffers): RoutineLaunch => {
+      const start = products()?.plain.bind(call, buffers as CudaBuffer[]);
+      return start === undefined ? own.matmul(call, buffers) : { start };
+    },
+    matmulFloat8: (call, buffers): RoutineLaunch => {
+      // Before Ada and Hopper no tensor core multiplies eight-bit floats.
+      const start = hasFloat8(runtime)
+        ? products()?.float8.bind(call, buffers as CudaBuffer[])
+        : undefined;
+      return start === undefined ? own.matmulFloat8(call, buffers) : { start };
+    },
+  };
+}
+
+/** Whether the tensor cores of a device multiply eight-bit floats. */
+function hasFloat8({ facts: { capability: [major, minor] } }: CudaRuntime): boolean {
+  return major > 8 || (major === 8 && minor >= 9);
+}
+
+/** Whether eight-bit products run in hardware here: the device can, cuBLASLt is there, and `PTA_FLOAT8` is not `off`. */
+export function multipliesFloat8(runtime: CudaRuntime): boolean {
+  return hasFloat8(runtime) && env("PTA_FLOAT8") !== "off" && cublasOf(runtime) !== undefined;
 }
 
 function download(transfer: Transfer, o: Operand, buffer: CudaBuffer): ArrayBufferView {

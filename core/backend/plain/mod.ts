@@ -11,6 +11,7 @@ import { attention, attentionGradient } from "./attention.ts";
 import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
 import { cholesky, lu, pivotOrder, triangularSolve } from "./factor.ts";
 import { symmetricEigen } from "./factor_eigen.ts";
+import { matmulFloat8, quantizeFloat8 } from "./float8.ts";
 import { householder, reflectors } from "./factor_qr.ts";
 import { svd } from "./factor_svd.ts";
 import { cofactor, matrixExp } from "./matrix_functions.ts";
@@ -44,6 +45,8 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   scatterReduce,
   attention,
   attentionGradient,
+  quantizeFloat8,
+  matmulFloat8,
   cholesky,
   lu,
   pivotOrder,

@@ -39,7 +39,10 @@ static int getField(const Field (&fields)[N], int attribute, void *to, size_t by
     {0, &d->compute, 4}, {1, &d->scale, 4}, {2, &d->pointerMode, 4}, {3, &d->transposeA, 4},           \
         {4, &d->transposeB, 4}, {7, &d->epilogue, 4}, {8, &d->bias, 8}, {10, &d->biasStride, 8},       \
         {11, &d->aux, 8}, {12, &d->auxLd, 8}, {13, &d->auxStride, 8}, {15, &d->processors, 4},         \
-        {22, &d->auxType, 4}, {25, &d->fastAccumulate, 1}, {26, &d->biasType, 4}                       \
+        {17, &d->scales[0], 8}, {18, &d->scales[1], 8}, {19, &d->scales[2], 8}, {20, &d->scales[3], 8}, \
+        {22, &d->auxType, 4}, {25, &d->fastAccumulate, 1}, {26, &d->biasType, 4},                      \
+        {31, &d->scaleModes[0], 4}, {32, &d->scaleModes[1], 4}, {33, &d->scaleModes[2], 4},            \
+        {34, &d->scaleModes[3], 4}                                                                     \
   }
 #define LAYOUT_FIELDS(l)                                                                               \
   {                                                                                                    \

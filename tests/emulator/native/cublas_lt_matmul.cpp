@@ -16,7 +16,28 @@ static int stateOfEpilogue(int e) {
   return INVALID_VALUE;
 }
 
-static bool knownType(int t) { return t == R_32F || t == R_64F || t == R_16F || t == R_16BF; }
+static bool knownType(int t) { return t == R_32F || t == R_64F || t == R_16F || t == R_16BF || isFloat8(t); }
+
+// Eight-bit factors: A transposed and B not, whatever is contiguous in whole multiples of 16 bytes, not both with two bits of mantissa, sums in
+// float32. A result of eight bits exists in the library, but not here.
+static int checkFloat8(const MatmulDesc &d, const Layout &a, const Layout &b, const Layout &dd) {
+  if (!isFloat8(a.type) || !isFloat8(b.type) || isFloat8(dd.type) || dd.type == R_64F) return NOT_SUPPORTED;
+  if (a.type == R_8F_E5M2 && b.type == R_8F_E5M2) return NOT_SUPPORTED;
+  if (d.transposeA != 1 || d.transposeB != 0 || a.order != 0 || b.order != 0 || dd.order != 0) return NOT_SUPPORTED;
+  if (d.compute != 68 || d.scale != R_32F) return NOT_SUPPORTED;
+  if (a.rows % 16 != 0 || a.ld % 16 != 0 || b.ld % 16 != 0) return NOT_SUPPORTED;
+  if (dd.rows * dd.bytes() % 16 != 0 || dd.ld * dd.bytes() % 16 != 0) return NOT_SUPPORTED;
+  for (int mode : d.scaleModes) {
+    if (mode != 0) return NOT_SUPPORTED;
+  }
+  // No derivative, and a bias of 16 bits.
+  if (d.epilogue & (DERIVATIVE | BGRAD | DGELU | BGRADA | BGRADB)) return NOT_SUPPORTED;
+  if (d.epilogue & BIAS) {
+    const int type = d.biasType < 0 ? dd.type == R_32F ? R_16BF : dd.type : d.biasType;
+    if (type != R_16BF && type != R_16F) return NOT_SUPPORTED;
+  }
+  return SUCCESS;
+}
 
 int checkProblem(const MatmulDesc &d, const Layout &a, const Layout &b, const Layout &c, const Layout &dd) {
   for (const Layout *l : {&a, &b, &c, &dd}) {
@@ -28,7 +49,13 @@ int checkProblem(const MatmulDesc &d, const Layout &a, const Layout &b, const La
   const u64 kb = d.transposeB ? b.cols : b.rows, n = d.transposeB ? b.rows : b.cols;
   if (k != kb || m != dd.rows || n != dd.cols || c.rows != dd.rows || c.cols != dd.cols) return INVALID_VALUE;
   if (a.batches != dd.batches || b.batches != dd.batches || c.batches != dd.batches) return INVALID_VALUE;
-  if (a.type != b.type || c.type != dd.type) return NOT_SUPPORTED;
+  const bool eight = isFloat8(a.type) || isFloat8(b.type);
+  if ((a.type != b.type && !eight) || c.type != dd.type) return NOT_SUPPORTED;
+  if (eight) {
+    if (int status = checkFloat8(d, a, b, dd)) return status;
+    if (int status = stateOfEpilogue(d.epilogue)) return status;
+    return SUCCESS;
+  }
   const bool doubles = a.type == R_64F, halves = a.type == R_16F || a.type == R_16BF;
   const int compute = d.compute;
   if (doubles) {
@@ -53,8 +80,18 @@ uint64_t problemOf(const MatmulDesc &d, const Layout &a, const Layout &b, const 
   for (const Layout *l : {&a, &b, &c, &dd}) {
     for (u64 x : {(u64)l->type, (u64)l->order, l->rows, l->cols, (u64)l->ld, (u64)l->batches, (u64)l->stride}) add(x);
   }
-  for (int x : {d.compute, d.scale, d.transposeA, d.transposeB, d.epilogue}) add(x);
+  for (int x : {d.compute, d.scale, d.transposeA, d.transposeB, d.epilogue, (int)d.fastAccumulate}) add(x);
   return h;
+}
+
+// Exponents count from 7 and 15; both formats have NaN at the end, E5M2 an infinity before.
+static double readFloat8(unsigned char byte, int type) {
+  const int mantissa = type == R_8F_E4M3 ? 3 : 2, bias = type == R_8F_E4M3 ? 7 : 15;
+  const int field = byte >> mantissa & (type == R_8F_E4M3 ? 15 : 31), steps = byte & ((1 << mantissa) - 1);
+  double x = field == 0 ? ldexp(steps, 1 - bias - mantissa) : ldexp((1 << mantissa) + steps, field - bias - mantissa);
+  if (type == R_8F_E4M3 ? (byte & 127) == 127 : field == 31 && steps != 0) x = NAN;
+  else if (type == R_8F_E5M2 && field == 31) x = INFINITY;
+  return byte & 128 ? -x : x;
 }
 
 static double read(const void *p, int type, int64_t i) {
@@ -62,6 +99,8 @@ static double read(const void *p, int type, int64_t i) {
   case R_32F: return ((const float *)p)[i];
   case R_64F: return ((const double *)p)[i];
   case R_16F: return (float)((const _Float16 *)p)[i];
+  case R_8F_E4M3:
+  case R_8F_E5M2: return readFloat8(((const unsigned char *)p)[i], type);
   default: {
     const uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
     float f;
@@ -232,6 +271,20 @@ cublasLtMatmul(void *handle, const MatmulDesc *desc, const void *alpha, u64 a, c
   };
   touch(a, la->span(), false);
   touch(b, lb->span(), false);
+  const bool eight = isFloat8(la->type);
+  for (int i = 0; i < 4; ++i) {
+    if (desc->scales[i] == 0) continue;
+    // As documented: a scale for a matrix that takes none.
+    if (!eight || i > 1) return INVALID_VALUE;
+    touch(desc->scales[i], 4, false);
+  }
+  if (eight) {
+    for (u64 at : {a, b, d}) {
+      if (at % 16 == 0) continue;
+      emulator::finding("cublasLtMatmul: a matrix of a product of eight-bit floats is not aligned to 16 bytes");
+      return INVALID_VALUE;
+    }
+  }
   if (onDevice || p->beta != 0) {
     if (c == 0) return INVALID_VALUE;
     if (c != d) touch(c, lc->span(), false);
@@ -257,7 +310,10 @@ cublasLtMatmul(void *handle, const MatmulDesc *desc, const void *alpha, u64 a, c
   work.run = [p, onDevice, scaleType] {
     return emulator::guarded("cublasLtMatmul", [&] {
       if (p->workspaceBytes > 0) memset((void *)p->workspace, 0xff, p->workspaceBytes);
-      const double alpha = onDevice ? read((void *)p->alphaAt, scaleType, 0) : p->alpha;
+      double alpha = onDevice ? read((void *)p->alphaAt, scaleType, 0) : p->alpha;
+      for (u64 at : {p->desc.scales[0], p->desc.scales[1]}) {
+        if (at != 0) alpha *= *(const float *)at;
+      }
       const double beta = onDevice ? read((void *)p->betaAt, scaleType, 0) : p->beta;
       for (int i = 0; i < p->ld.batches; ++i) multiply(*p, i, alpha, beta);
       return 0;
