@@ -1,0 +1,60 @@
+/** Attention of tensors by the backend's cuDNN graphs, executed by the emulated library, against products and a softmax. */
+import { assert, assertEquals } from "@std/assert";
+import type { Report } from "./cudnn_attention_run.ts";
+import { whyNotEmulated } from "./emulator/build.ts";
+
+const at = (file: string) => new URL(file, import.meta.url).pathname;
+const reason = whyNotEmulated();
+const skipped = reason === undefined ? "" : ` (skipped: ${reason})`;
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** Calls of the list that cuDNN does, and those that it does not. */
+const byCudnn = 10, byProducts = ["size of 12", "float32", "leading dimensions that differ"];
+
+for (const on of [true, false]) {
+  Deno.test({
+    name: `cudnn attention: forward, gradients, steps${on ? "" : ", switched off"}${skipped}`,
+    ignore: reason !== undefined,
+    fn: async (t) => {
+      const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
+        // deno-fmt-ignore
+        args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", at("cudnn_attention_run.ts")],
+        env: on ? {} : { PTA_CUDNN: "off" },
+      }).output();
+      assertEquals(code, 0, text(stderr));
+      const report: Report = JSON.parse(text(stdout).trim().split("\n").at(-1)!);
+      const { attended, trained, second, plans } = report;
+      await t.step("as exact as half precision lets them", () => {
+        for (const { label, errors } of [...attended, second]) {
+          assert(errors.every((e) => e < 1.2e-2), `${label}: ${errors}`);
+        }
+        assertEquals(
+          attended.map((a) => a.errors.length),
+          [...attended.keys()].map(
+            (i) => i < attended.length - 1 ? 4 : 1,
+          ),
+        );
+      });
+      await t.step("a routine for the result and one for all gradients", () => {
+        const short = attended.slice(0, -1).filter((a) => a.routines === 2).map((a) => a.label);
+        const long = attended.slice(0, -1).filter((a) => a.routines === 6).map((a) => a.label);
+        assertEquals(short.length, on ? byCudnn : 0);
+        assertEquals(long.slice(-3), byProducts);
+        assertEquals(long.length, byProducts.length + (on ? 0 : byCudnn));
+        assertEquals(attended.at(-1)!.routines, on ? 1 : 2);
+        // Forward and backward of each case, and of the steps.
+        assertEquals(plans, on ? 2 * byCudnn + 2 : 0);
+      });
+      await t.step("steps in bfloat16, captured, checkpointed", () => {
+        const { want, plain, captured, checkpointed, launches } = trained;
+        assertEquals(want.length, 6);
+        assert(want[5] < 0.9 * want[0]);
+        for (const got of [plain, captured, checkpointed]) {
+          want.forEach((w, i) => assert(Math.abs(got[i] - w) <= 5e-3 * w, `${got}, not ${want}`));
+        }
+        // Two products forward and three backward, beside attention's.
+        assertEquals(launches.routines, on ? 5 + 2 : 5 + 6);
+      });
+    },
+  });
+}
