@@ -5,17 +5,48 @@ import { type DType, dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { take } from "../stats.ts";
 import type { CudaRuntime } from "./runtime.ts";
+import type { Staged } from "./staging.ts";
 
 /** Device memory of one value. */
 export class CudaBuffer implements Buffer {
   /** Block that it lies in; undefined once freed. */
   block: Block | undefined;
-  /** Device address, a multiple of 512. */
-  readonly pointer: number;
+  readonly #pointer: number;
+  #staged: Staged | undefined;
+  #isNew = true;
   /** Wraps a block. */
   constructor(readonly dtype: DType, readonly length: number, block: Block) {
     this.block = block;
-    this.pointer = block.pointer;
+    this.#pointer = block.pointer;
+  }
+  /** Device address, a multiple of 512. Whoever asks may launch something with it, so an upload that is under way is put there first. */
+  get pointer(): number {
+    this.#isNew = false;
+    if (this.#staged !== undefined) this.settle();
+    return this.#pointer;
+  }
+  /** Whether nobody has asked for the address yet. */
+  get isNew(): boolean {
+    return this.#isNew;
+  }
+  /** The upload that is under way. */
+  get staged(): Staged | undefined {
+    return this.#staged;
+  }
+  /** Takes note of an upload that is all of the contents; it replaces an earlier one. */
+  stage(staged: Staged): void {
+    this.#staged?.drop();
+    this.#staged = staged;
+  }
+  /** Has an upload that is under way put in its place. */
+  settle(): void {
+    this.#staged?.take(this.#pointer);
+    this.unstage();
+  }
+  /** Forgets an upload that nobody asks for any more. */
+  unstage(): void {
+    this.#staged?.drop();
+    this.#staged = undefined;
   }
   /** Bytes asked for. */
   get bytes(): number {
@@ -112,6 +143,7 @@ export class CudaMemory {
     const { block } = buffer;
     if (block === undefined) throw new ReferenceError("Cannot free a buffer twice");
     buffer.block = undefined;
+    buffer.unstage();
     this.#live.delete(buffer);
     take(this.#stats, -buffer.bytes);
     if (!this.#caches) return this.#release(block);

@@ -23,6 +23,7 @@ import { type CudaBuffer, CudaMemory } from "./memory.ts";
 import { cudaAttends } from "./routine_attention.ts";
 import { halfRoutines } from "./routine_table.ts";
 import { CudaRuntime } from "./runtime.ts";
+import { Staging } from "./staging.ts";
 import { Transfer } from "./transfer.ts";
 
 export { CudaRuntime } from "./runtime.ts";
@@ -46,6 +47,7 @@ export class CudaBackend implements Backend {
   /** See {@linkcode Backend.halfRoutines}. */
   readonly halfRoutines: ReadonlySet<RoutineName> = halfRoutines;
   readonly #transfer: Transfer;
+  readonly #staging: Staging | undefined;
   /** What is known of launches: those that need the host, and what the others do with memory. */
   readonly #facts: WeakMap<Launch, LaunchFacts | "host"> = new WeakMap();
   readonly #waits: boolean = env("PTA_CUDA_SYNC") === "1";
@@ -62,6 +64,9 @@ export class CudaBackend implements Backend {
     this.name = `cuda:${this.runtime.facts.ordinal}`;
     this.memory = new CudaMemory(this.runtime, this.stats);
     this.#transfer = new Transfer(this.runtime, this.stats);
+    if (env("PTA_CUDA_COPY_STREAM") !== "0") {
+      this.#staging = new Staging(this.runtime, { isExact: env("PTA_CUDA_CACHE") === "0" });
+    }
     this.routines = this.#counted(createRoutines({
       runtime: this.runtime,
       transfer: this.#transfer,
@@ -94,13 +99,17 @@ export class CudaBackend implements Backend {
     }
     checkSpan(buffer, offset, data.length);
     const from = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const target = buffer as CudaBuffer;
+    if (target.block !== undefined && this.#staging?.upload(target, from)) return;
     this.#transfer.upload(pointerOf(buffer) + offset * bytes, from);
   }
 
   /** Copies all of `from` over the front of `to`, in stream order. */
   copy(from: Buffer, to: Buffer): void {
     const { driver, stream } = this.runtime, bytes = from.length * dtypes[from.dtype].bytes;
-    if (bytes > 0) driver.cuMemcpyDtoDAsync(pointerOf(to), pointerOf(from), bytes, stream);
+    const { staged } = from as CudaBuffer;
+    if (staged !== undefined) staged.take(pointerOf(to));
+    else if (bytes > 0) driver.cuMemcpyDtoDAsync(pointerOf(to), pointerOf(from), bytes, stream);
   }
 
   /**

@@ -170,6 +170,14 @@ export class CudaRuntime {
     return long[0];
   }
 
+  /** Pinned host memory, for as long as the process runs. */
+  pinned(bytes: number): Uint8Array<ArrayBuffer> {
+    this.activate();
+    this.driver.cuMemHostAlloc(long, bytes, 0);
+    const memory = Deno.UnsafePointer.create(long[0])!;
+    return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(memory, bytes) as ArrayBuffer);
+  }
+
   /** Makes this device the current one of the thread; needed before calls that take no stream when a process uses several devices. */
   activate(): void {
     this.driver.cuCtxSetCurrent(this.context);
