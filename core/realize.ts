@@ -6,6 +6,7 @@ import { env } from "./env.ts";
 import { type Node, type NodeArgs, type NodeKind, setGradEnabled } from "./node.ts";
 import { explainIndexError } from "./origin.ts";
 import { backendOf } from "./runtime.ts";
+import { arrangeChannels } from "./schedule/channels_last.ts";
 import type { Plan } from "./schedule/plan.ts";
 import type { Graph } from "./schedule/order.ts";
 import { schedule } from "./schedule/schedule.ts";
@@ -211,7 +212,8 @@ function run(roots: readonly Node[]): void {
   let entry = plans.get(key);
   if (entry === undefined) {
     counters.plansMade++;
-    const plan = schedule(graph, settings.fuse);
+    const arranged = arrangeChannels(graph, backend.channelsLast?.bind(backend));
+    const plan = schedule(arranged.graph, settings.fuse, arranged.apart);
     entry = { plan, executables: plan.steps.map((s) => executable(backend, device, s)) };
     plans.set(key, entry);
     if (debug >= 3) logPlan(plan);

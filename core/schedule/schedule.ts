@@ -15,9 +15,9 @@ class Apart extends Error {
   }
 }
 
-/** Makes the plan of a graph. With `fuse` off every operation is its own kernel. */
-export function schedule(graph: Graph, fuse: boolean): Plan {
-  const copied = new Set<Node>(), apart = new Set<Node>();
+/** Makes the plan of a graph. With `fuse` off every operation is its own kernel; the readers of the nodes of `away` stand in other kernels. */
+export function schedule(graph: Graph, fuse: boolean, away: Iterable<Node> = []): Plan {
+  const copied = new Set<Node>(), apart = new Set<Node>(away);
   for (;;) {
     try {
       return new Scheduler(graph, fuse, copied, apart).plan();
@@ -29,7 +29,7 @@ export function schedule(graph: Graph, fuse: boolean): Plan {
       if (!(error instanceof Conflict)) throw error;
       const fresh = error.assigns.filter((a) => !copied.has(a));
       if (fresh.length > 0) fresh.forEach((a) => copied.add(a));
-      else if (fuse) return schedule(graph, false);
+      else if (fuse) return schedule(graph, false, away);
       else throw new Error(`Cannot order this graph: ${error.message}; realize() earlier`);
     }
   }

@@ -353,7 +353,9 @@ export function cutUnits(
     const trailing = segments.length === 1 && segments[0][0] === 1;
     const alone = users.get(base) === 1 && !stored.has(base);
     const few = segments.length === 1 && segments[0][1] === numel(source.shape);
-    if (!alone && (!trailing || (few && numel(source.shape) > lonelyReduce))) return false;
+    // A group that walks these rows already walks them for this one too.
+    const walked = unit.segments !== undefined && sameSegments(unit.segments, segments);
+    if (!alone && !walked && (!trailing || (few && numel(source.shape) > lonelyReduce))) return false;
     if (unit.segments !== undefined && !sameSegments(unit.segments, segments)) return false;
     // Members that already sit outside would be at the row level of nothing.
     const edges = joinEdges(

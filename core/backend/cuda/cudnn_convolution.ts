@@ -1,16 +1,21 @@
 /**
- * Convolutions and their gradients by cuDNN: float32 strictly or with factors rounded to TF32, float64, float16 and bfloat16 with float32 sums. Operands are row-major; engines
- * that want channels last bring them into that order in their scratch memory, and cuDNN's heuristics choose those where that pays.
+ * Convolutions and their gradients by cuDNN: float32 strictly or with factors rounded to TF32, float64, float16 and bfloat16 with float32 sums. Operands have channels last where
+ * {@linkcode CudnnConvolutions.wantsLast} asks for it, which spares the engines of tensor cores to turn them in scratch memory; all others are row-major, and cuDNN's heuristics
+ * choose engines that turn them where that pays.
  */
 import { cudnnConvolutionMode_t, cudnnDataType_t as dataTypes } from "@pta/ffi";
-import type { ConvolutionParams, Launch, Operand, RoutineCall } from "../../device.ts";
+import type { ConvolutionParams, Launch, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
+import { env } from "../../env.ts";
+import { channelsLastStrides, channelsSecond } from "../../schedule/channels_last.ts";
 import { contiguousStrides } from "../../shape.ts";
 import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import type { AttributeName, Descriptor, DescriptorKind } from "./cudnn_descriptors.ts";
-import { type CudnnGraphs, cudnnTypes } from "./cudnn_graph.ts";
+import { type CudnnGraphs, type CudnnPlan, cudnnTypes } from "./cudnn_graph.ts";
+import { cudnnOf } from "./cudnn_open.ts";
 import type { CudaBuffer } from "./memory.ts";
 import type { CudaRuntime } from "./runtime.ts";
+import { tryOr } from "./vendor.ts";
 
 /** The three routines. */
 export type ConvolutionName = "convolution" | "convolutionInput" | "convolutionWeight";
@@ -146,6 +151,26 @@ function isExact({ params, shapes: [x, w, y] }: ConvolutionGraph): boolean {
   });
 }
 
+/** The graph of a call, with channels last if it has them so or shall have; undefined for one that cuDNN does not make. */
+function graphOf(
+  { name, operands, params }: RoutineCall<ConvolutionName>,
+  alignment: number,
+  last = params.channelsLast,
+): ConvolutionGraph | undefined {
+  const [{ dtype }] = operands, row = rows[name], { channelsLast, ...geometry } = params;
+  const plain = operands.every((o) => o.dtype === dtype && o.shape.every((n) => n > 0));
+  if (cudnnTypes[dtype] === undefined || !plain) return undefined;
+  const [x, w, y] = [INPUT, WEIGHT, OUTPUT].map((id) => {
+    const { shape } = operands[row.operands.indexOf(id)];
+    return channelsLast ? channelsSecond(shape) : shape;
+  });
+  const graph = { name, params: geometry, dtype, shapes: [x, w, y] as const, alignment };
+  if (!isExact(graph)) return undefined;
+  return last ? { ...graph, strides: [x, w, y].map(channelsLastStrides) } : twoSpatial(graph);
+}
+
+const layout = env("PTA_CUDNN_LAYOUT");
+
 /** Convolutions of one device. */
 export class CudnnConvolutions {
   readonly #runtime: CudaRuntime;
@@ -159,28 +184,52 @@ export class CudnnConvolutions {
 
   /** Binds a convolution; undefined for one that cuDNN does not make (whole numbers, nothing to compute, no engine). */
   bind(call: RoutineCall<ConvolutionName>, buffers: readonly CudaBuffer[]): Launch | undefined {
-    const { name, operands } = call, params = call.params as ConvolutionParams;
-    const [{ dtype }] = operands, row = rows[name];
-    const plain = operands.every((o) => o.dtype === dtype && o.shape.every((n) => n > 0));
-    if (cudnnTypes[dtype] === undefined || !plain) return undefined;
+    const { name, operands } = call, [{ dtype }] = operands, row = rows[name];
     const pointers = operands.map((o, i) => buffers[i].pointer + o.offset * dtypes[dtype].bytes);
-    const shapeOf = (id: number): Operand => operands[row.operands.indexOf(id)];
-    const graph = twoSpatial({
-      name,
-      params,
-      dtype,
-      shapes: [shapeOf(INPUT).shape, shapeOf(WEIGHT).shape, shapeOf(OUTPUT).shape],
-      alignment: pointers.every((p) => p % 16 === 0) ? 16 : dtypes[dtype].bytes,
-    });
-    if (!isExact(graph)) return undefined;
-    const cudnn = this.#cudnn;
-    const plan = cudnn.plan(convolutionKey(graph), () => convolutionOperations(cudnn, graph), {
-      tensorCores: dtype !== "float32" || float32MatmulPrecision() !== "highest",
-      workspace: WORKSPACE,
-    });
-    if (plan === undefined) return undefined;
+    const alignment = pointers.every((p) => p % 16 === 0) ? 16 : dtypes[dtype].bytes;
+    const plan = this.#plan(graphOf(call, alignment)), cudnn = this.#cudnn;
+    if (plan === undefined) {
+      if (!call.params.channelsLast) return undefined;
+      throw new Error(
+        `Cannot run a ${name} with channels last: cuDNN has an engine for it no more`,
+      );
+    }
     const workspace = plan.workspace === 0 ? 0 : this.#runtime.workspace(plan.workspace);
     const addresses = BigUint64Array.from(pointers, BigInt), ids = row.operands;
     return () => cudnn.execute(plan, ids, addresses, workspace);
   }
+
+  /**
+   * Whether a convolution had better have channels last: in half precision, whose tensor cores take eight channels at a time (or the few of an image, which are filled up), and
+   * where cuDNN has an engine for it. `PTA_CUDNN_LAYOUT` is `nchw` for never, `nhwc` for wherever there is an engine.
+   */
+  wantsLast(call: RoutineCall<ConvolutionName>): boolean {
+    if (layout === "nchw" || call.params.stride.length < 2) return false;
+    const graph = graphOf(call, 16, true);
+    const [outputs, share] = graph?.shapes[1] ?? [0, 0], { groups } = call.params;
+    const pays = dtypes[call.operands[0].dtype].bytes === 2 && outputs % 8 === 0 &&
+      (share % 8 === 0 || (groups === 1 && share <= 4));
+    return (pays || layout === "nhwc") && this.#plan(graph) !== undefined;
+  }
+
+  #plan(graph: ConvolutionGraph | undefined): CudnnPlan | undefined {
+    if (graph === undefined) return undefined;
+    const cudnn = this.#cudnn;
+    return cudnn.plan(convolutionKey(graph), () => convolutionOperations(cudnn, graph), {
+      tensorCores: graph.dtype !== "float32" || float32MatmulPrecision() !== "highest",
+      workspace: WORKSPACE,
+    });
+  }
+}
+
+const opened = new WeakMap<CudaRuntime, { readonly convolutions: CudnnConvolutions | undefined }>();
+
+/** The convolutions of a device; undefined without cuDNN. `PTA_CUDNN=off` leaves it out. */
+export function cudnnConvolutions(runtime: CudaRuntime): CudnnConvolutions | undefined {
+  let known = opened.get(runtime);
+  if (known === undefined) {
+    const open = () => new CudnnConvolutions(runtime, cudnnOf(runtime));
+    opened.set(runtime, known = { convolutions: tryOr("PTA_CUDNN", open) });
+  }
+  return known.convolutions;
 }

@@ -8,6 +8,7 @@ import type {
   Executable,
   Launch,
   Operand,
+  RoutineCall,
   RoutineLaunch,
   RoutineName,
   Routines,
@@ -21,7 +22,7 @@ import { makeGraphs } from "./graphs.ts";
 import { bindKernel, type CudaExecutable, executable, SCRATCH } from "./kernels.ts";
 import { type CudaBuffer, CudaMemory } from "./memory.ts";
 import { cudaAttends } from "./routine_attention.ts";
-import { halfRoutines } from "./routine_table.ts";
+import { halfRoutines, wantsChannelsLast } from "./routine_table.ts";
 import { CudaRuntime } from "./runtime.ts";
 import { Staging } from "./staging.ts";
 import { Transfer } from "./transfer.ts";
@@ -142,6 +143,11 @@ export class CudaBackend implements Backend {
   /** See {@linkcode Backend.multipliesFloat8}: tensor cores from compute capability 8.9 on, by cuBLASLt; `PTA_FLOAT8=off` says no. */
   get multipliesFloat8(): boolean {
     return multipliesFloat8(this.runtime);
+  }
+
+  /** See {@linkcode Backend.channelsLast}; `PTA_CUDNN_LAYOUT` decides. */
+  channelsLast(call: RoutineCall): boolean {
+    return wantsChannelsLast(this.runtime, call);
   }
 
   /** See {@linkcode Backend.compile}; all texts that wait are compiled at the first launch of one of them. */

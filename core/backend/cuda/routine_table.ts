@@ -1,7 +1,10 @@
 /** The routines that run on the device, to be laid over the host's plain loops: kernels of our own, and cuDNN where it is there. */
 import type { RoutineCall, RoutineName, Routines } from "../../device.ts";
-import { type ConvolutionName, CudnnConvolutions } from "./cudnn_convolution.ts";
-import { cudnnOf } from "./cudnn_open.ts";
+import {
+  type ConvolutionName,
+  type CudnnConvolutions,
+  cudnnConvolutions,
+} from "./cudnn_convolution.ts";
 import { cudaMatmulFloat8, cudaQuantizeFloat8 } from "./float8_kernels.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { cudaAttention } from "./routine_attention.ts";
@@ -18,7 +21,6 @@ import { cudaSearch } from "./routine_search.ts";
 import { cudaArgsort } from "./routine_sort.ts";
 import type { CudaRoutine } from "./routine_text.ts";
 import type { CudaRuntime } from "./runtime.ts";
-import { tryOr } from "./vendor.ts";
 
 /** Routines that run on the device. */
 export type KernelRoutineName = Extract<
@@ -45,6 +47,7 @@ export const halfRoutines: ReadonlySet<RoutineName> = new Set([
   "convolutionInput",
   "convolutionWeight",
   "maxPool",
+  "poolScatter",
   "quantizeFloat8",
   "matmulFloat8",
 ]);
@@ -57,13 +60,7 @@ export function cudaRoutines(
   runtime: CudaRuntime,
 ): Pick<Routines, KernelRoutineName | "attention" | "attentionGradient"> {
   const own = kernelRoutines(runtime);
-  let opened: CudnnConvolutions | undefined | "unopened" = "unopened";
-  const cudnn = (): CudnnConvolutions | undefined => {
-    if (opened === "unopened") {
-      opened = tryOr("PTA_CUDNN", () => new CudnnConvolutions(runtime, cudnnOf(runtime)));
-    }
-    return opened;
-  };
+  const cudnn = () => cudnnConvolutions(runtime);
   return {
     ...own,
     ...cudaAttention(runtime),
@@ -71,6 +68,16 @@ export function cudaRoutines(
     convolutionInput: convolutionBy(cudnn, own.convolutionInput),
     convolutionWeight: convolutionBy(cudnn, own.convolutionWeight),
   };
+}
+
+/** Whether a routine's operands had better have channels last; see `Backend.channelsLast`. */
+export function wantsChannelsLast(runtime: CudaRuntime, call: RoutineCall): boolean {
+  // Pooling goes along with the convolutions around it, as far as its kernels can.
+  if (call.name === "maxPool") return true;
+  if (call.name === "poolScatter") {
+    return (call as RoutineCall<"poolScatter">).params.windows !== undefined;
+  }
+  return cudnnConvolutions(runtime)?.wantsLast(call as RoutineCall<ConvolutionName>) ?? false;
 }
 
 /** By cuDNN, else by our own. */

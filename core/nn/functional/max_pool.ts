@@ -1,4 +1,5 @@
 /** Max pooling. */
+import type { PoolParams } from "../../device.ts";
 import { reduceStart } from "../../meaning.ts";
 import { routine, type Tensor, tensor } from "../../tensor/mod.ts";
 import { type Sizes, sizesOf } from "./convolution.ts";
@@ -112,8 +113,13 @@ export function windowsOf(
   return { ...windows, grid };
 }
 
-/** Elements of planes at flat places; the gradient goes back to these. */
-export function planeGather(x: Tensor, indices: Tensor, spatial: number): Tensor {
+/** Elements of planes at flat places; the gradient goes back to these. `windows` says that each place lies in its own window. */
+export function planeGather(
+  x: Tensor,
+  indices: Tensor,
+  spatial: number,
+  windows?: PoolParams,
+): Tensor {
   const lead = x.shape.slice(0, x.ndim - spatial), plane = product(x.shape.slice(-spatial));
   const grid = indices.shape.slice(-spatial);
   const values = x.detach().reshape([...lead, plane]).gather(
@@ -121,7 +127,7 @@ export function planeGather(x: Tensor, indices: Tensor, spatial: number): Tensor
     indices.reshape([...lead, product(grid)]),
   );
   return values.reshape([...lead, ...grid]).withGradient([x], (g) => [
-    planeScatter(g, indices, x.shape, spatial),
+    planeScatter(g, indices, x.shape, spatial, windows),
   ]);
 }
 
@@ -131,9 +137,11 @@ function planeScatter(
   indices: Tensor,
   shape: readonly number[],
   spatial: number,
+  windows?: PoolParams,
 ): Tensor {
-  return routine("poolScatter", { spatialDims: spatial }, [g, indices], shape, g.dtype)
-    .withGradient([g], (gg) => [planeGather(gg, indices, spatial)]);
+  const params = { spatialDims: spatial, ...(windows && { windows }) };
+  return routine("poolScatter", params, [g, indices], shape, g.dtype)
+    .withGradient([g], (gg) => [planeGather(gg, indices, spatial, windows)]);
 }
 
 /** Where windows hold an element of the input, `[...grid]`, or undefined when all do: dilated ones may hold padding alone. */
@@ -166,7 +174,8 @@ function maxPool(
   const shape = [...x.shape.slice(0, x.ndim - spatial), ...grid];
   const found = routine("maxPool", params, [x], shape, "int32"), some = occupied(x, windows);
   const indices = some?.where(found, 0) ?? found;
-  const values = planeGather(x, indices, spatial);
+  // A window of padding alone has its place set to 0, which lies in none.
+  const values = planeGather(x, indices, spatial, some === undefined ? params : undefined);
   return {
     values: some?.where(values, reduceStart("max", x.dtype)) ?? values,
     indices: indices.to("int64"),

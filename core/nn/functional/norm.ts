@@ -188,8 +188,9 @@ export function trackStatistics(
       const next = now.detach().reshape(running.shape).to(running.dtype);
       dueWithNext(running.assign(running.add(next.sub(running).mul(momentum))));
     };
-    blend(runningMean, mean);
+    // The sum of squares comes first: a plain sum of the same values joins its kernel, but not the other way round.
     blend(runningVar, variance.detach().reshape([-1]).mul(unbias));
+    blend(runningMean, mean);
   });
 }
 
@@ -242,10 +243,43 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
     );
   }
   if (x.numel === 0) return affine(x, options);
-  const mean = x.mean(dims, true), centered = x.sub(mean);
-  const variance = centered.square().mean(dims, true);
-  trackStatistics(options, mean, variance, count / Math.max(1, count - 1));
-  return normalizeWith(centered, variance, eps, options);
+  const { mean, variance } = statistics(x, dims, options);
+  const scale = variance.add(eps).rsqrt(), normal = x.sub(mean).mul(scale);
+  // Gradients are asked for from the last to the first: that of the weight before that of the bias, as above.
+  const given = [bias, weight].filter((t) => t !== undefined);
+  // The same as the composed gradient, from two sums over each channel that need no other: those that weight and bias want anyway.
+  return affine(normal, options).detach().withGradient([x, ...given], (g) => {
+    const along = g.mul(normal).sum(dims, true), sum = g.sum(dims, true);
+    const inner = g.sub(normal.mul(along).add(sum).mul(1 / count)).mul(scale);
+    return [
+      weight === undefined ? inner : inner.mul(byChannel(weight, x)),
+      ...(bias === undefined ? [] : [sum.reshape(bias.shape).to(bias.dtype)]),
+      ...(weight === undefined ? [] : [along.reshape(weight.shape).to(weight.dtype)]),
+    ];
+  });
+}
+
+/** Mean and biased variance of each channel, tracked. */
+function statistics(x: Tensor, dims: readonly number[], options: BatchNormOptions) {
+  const count = x.numel / x.shape[1], unbias = count / Math.max(1, count - 1);
+  if (!wasHalf(x)) {
+    const mean = x.mean(dims, true), variance = x.sub(mean).square().mean(dims, true);
+    trackStatistics(options, mean, variance, unbias);
+    return { mean, variance };
+  }
+  // Both sums in one pass, of distances from the first value of each channel: next to the deviation the mean is small then, and float32 has 13 bits
+  // more than the values.
+  const first = dims.reduce((t, d) => t.narrow(d, 0, 1), x.detach()), far = x.sub(first);
+  const square = far.square().mean(dims, true), near = far.mean(dims, true);
+  const variance = square.sub(near.square()).relu();
+  trackStatistics(options, near.add(first), variance, unbias);
+  return { mean: near.add(first), variance };
+}
+
+/** Whether a tensor holds what 16 bits held, as under autocast. */
+function wasHalf({ node }: Tensor): boolean {
+  return node.kind === "op" && node.arg.op === "cast" && node.dtype === "float32" &&
+    ["float16", "bfloat16"].includes(node.src[0].dtype);
 }
 
 /** Options of {@linkcode instanceNorm}. */

@@ -1,0 +1,314 @@
+/**
+ * Rewrites a graph so that values between convolutions lie in memory with channels last, where the device asks for that: `[N, ...spatial, C]` behind a
+ * view that still shows `[N, C, ...spatial]`. Tensors, gradients and results never see it: what leaves the graph is row-major as ever.
+ *
+ * A convolution that the device wants so is the start; pointwise work, gathers, reductions and pooling of such values follow, forward and backward alike.
+ * Weights, inputs and results are turned where they enter and leave, by the kernel that casts or updates them if there is one.
+ */
+import type { Operand, RoutineCall, RoutineName, RoutineParams } from "../device.ts";
+import { constNode, makeNode, type Node, type NodeArgs, type NodeOf, opNode } from "../node.ts";
+import {
+  composeView,
+  contiguousStrides,
+  coordinates,
+  isContiguous,
+  numel,
+  sameShape,
+  type Shape,
+} from "../shape.ts";
+import type { Graph } from "./order.ts";
+import { baseOf } from "./units.ts";
+
+/** The second dimension moved to the end. */
+const lastOrder = <T>(list: readonly T[]): T[] => [list[0], ...list.slice(2), list[1]];
+
+/** Where a dimension of `[N, C, ...]` lies in `[N, ..., C]`. */
+const placeOf = (dim: number, rank: number): number =>
+  dim === 0 ? 0 : dim === 1 ? rank - 1 : dim - 1;
+
+/** Strides of `[N, C, ...]` in memory that holds `[N, ..., C]`. */
+export function channelsLastStrides(shape: Shape): number[] {
+  const strides = contiguousStrides(lastOrder(shape));
+  return shape.map((_, d) => strides[placeOf(d, shape.length)]);
+}
+
+/** A shape `[N, ..., C]` as `[N, C, ...]`. */
+export const channelsSecond = (shape: Shape): number[] => [
+  shape[0],
+  shape[shape.length - 1],
+  ...shape.slice(1, -1),
+];
+
+/** What is decided about a graph. */
+export interface Arranged {
+  /** The graph to schedule; the roots stand for those of the original in order. */
+  readonly graph: Graph;
+  /** Statistics of channels: other kernels read them from memory, as columns are summed by many blocks at once. */
+  readonly apart: ReadonlySet<Node>;
+}
+
+/** Whether a device wants a routine's operands with channels last. */
+export type WantsLast = (call: RoutineCall) => boolean;
+
+/** Names of routines that can run so, with the operands that are weights. */
+const routines: { readonly [R in RoutineName]?: { readonly weight: number } } = {
+  convolution: { weight: 1 },
+  convolutionInput: { weight: 1 },
+  // Its result is a weight.
+  convolutionWeight: { weight: 2 },
+  maxPool: { weight: -1 },
+  poolScatter: { weight: -1 },
+};
+const starts = (name: RoutineName) => name.startsWith("convolution");
+
+/** Puts channels last where `wants` says so; the same graph when it never does. */
+export function arrangeChannels(graph: Graph, wants: WantsLast | undefined): Arranged {
+  const none = { graph, apart: new Set<Node>() };
+  const convolves = (n: Node) =>
+    n.storage === undefined && n.kind === "routine" && starts(n.arg.name) && wants!(callOf(n));
+  if (wants === undefined) return none;
+  const chosen = new Set(graph.order.filter(convolves));
+  return chosen.size === 0 ? none : new Arranger(graph, chosen, wants).run();
+}
+
+function callOf(node: NodeOf<"routine">): RoutineCall {
+  const operand = ({ dtype, shape }: Node): Operand => ({
+    dtype,
+    shape,
+    strides: contiguousStrides(shape),
+    offset: 0,
+  });
+  const { name, params } = node.arg;
+  return { name, params, operands: [...node.src, node as Node].map(operand) };
+}
+
+/** Memory as a node of its own, and where a view's elements lie in it. */
+interface Place {
+  readonly base: Node;
+  readonly offset: number;
+  readonly strides: readonly number[];
+}
+
+class Arranger {
+  readonly #order: Node[] = [];
+  readonly #apart = new Set<Node>();
+  /** For nodes with channels last, `[N, ..., C]`; for all others what stands for them, of the same shape. */
+  readonly #made = new Map<Node, Node>();
+  readonly #last = new Set<Node>();
+  /** Weights and their gradients: what is computed of them keeps its order, which is that of the parameters. */
+  readonly #weights = new Set<Node>();
+  /** Operations whose only reason to have channels last is that a convolution reads them. */
+  readonly #pulled = new Set<Node>();
+  /** What is computed of the sums over all of a channel. */
+  readonly #statistics = new Set<Node>();
+  readonly #views = new Map<Node, Map<string, Node>>();
+  /** Row-major copies of views. */
+  readonly #copies = new Map<Node, Node>();
+
+  constructor(
+    readonly graph: Graph,
+    readonly chosen: ReadonlySet<Node>,
+    readonly wants: WantsLast,
+  ) {
+    for (const node of chosen) {
+      const { weight } = routines[(node as NodeOf<"routine">).arg.name]!;
+      if (weight === 2) this.#weights.add(node);
+      node.src.forEach((s, i) => {
+        const base = baseOf(s);
+        if (base.storage !== undefined || base.kind !== "op") return;
+        if (!sameShape(base.shape, s.shape)) return;
+        this.#pulled.add(base);
+        if (i === weight) this.#weights.add(base);
+      });
+    }
+  }
+
+  run(): Arranged {
+    for (const node of this.graph.order) this.#visit(node);
+    const roots = this.graph.roots.map((r) => this.#second(r));
+    return { graph: { ...this.graph, roots, order: this.#order }, apart: this.#apart };
+  }
+
+  #add(node: Node): Node {
+    this.#order.push(node);
+    return node;
+  }
+
+  #visit(node: Node): void {
+    if (node.storage !== undefined) return void this.#made.set(node, this.#add(node));
+    // Made anew where somebody reads them.
+    if (node.kind === "view") return;
+    if (this.#wantsLast(node)) {
+      this.#last.add(node);
+      const made = this.#add(this.#turned(node));
+      this.#made.set(node, made);
+      if (this.#isStatistic(node)) this.#statistics.add(node);
+      return;
+    }
+    const whole = node.kind === "routine" && node.arg.name !== "allReduce";
+    const src = node.src.map((s) => {
+      const second = this.#second(s);
+      return whole && second !== s ? this.#whole(second) : second;
+    });
+    const same = src.every((s, i) => s === node.src[i]);
+    const { kind, arg, shape, dtype, device } = node;
+    this.#made.set(
+      node,
+      this.#add(same ? node : makeNode(kind, arg as never, src, shape, dtype, device, false)),
+    );
+    if (this.#isStatistic(node)) this.#statistics.add(node);
+  }
+
+  /** Whether a node reads a value with channels last element for element. */
+  #follows(source: Node): boolean {
+    const base = baseOf(source), { shape } = source;
+    if (!this.#last.has(base) || this.#weights.has(base) || shape.length < 3) return false;
+    const place = this.#placeOf(source);
+    return place !== undefined && place.strides[1] === 1 && shape[1] > 1 &&
+      place.strides.every((s, d) => s !== 0 || shape[d] === 1);
+  }
+
+  #wantsLast(node: Node): boolean {
+    if (this.chosen.has(node)) return true;
+    if (node.shape.length < 3) return false;
+    switch (node.kind) {
+      case "op":
+        return this.#pulled.has(node) || node.src.some((s) => this.#follows(s));
+      case "reduce":
+      case "gather":
+        return this.#follows(node.src[0]);
+      case "assemble":
+        return node.src.some((s) => this.#follows(s));
+      case "routine":
+        return routines[node.arg.name] !== undefined && !starts(node.arg.name) &&
+          this.#follows(node.src[0]) && this.wants(callOf(node));
+      default:
+        return false;
+    }
+  }
+
+  /** Whether a node is computed of sums over all of a channel alone. */
+  #isStatistic(node: Node): boolean {
+    if (node.kind === "reduce") {
+      return this.#last.has(node) && node.shape.every((n, d) => d === 1 || n === 1);
+    }
+    return node.kind === "op" && node.src.some((s) => {
+      const base = baseOf(s);
+      return this.#statistics.has(base) && numel(base.shape) === numel(node.shape);
+    });
+  }
+
+  /** A node with channels last. */
+  #turned(node: Node): Node {
+    const { dtype, device } = node, rank = node.shape.length, shape = lastOrder(node.shape);
+    const make = <K extends Node["kind"]>(kind: K, arg: NodeArgs[K], src: readonly Node[]) =>
+      makeNode(kind, arg, src, shape, dtype, device, false);
+    const src = () => node.src.map((s) => this.#turn(s));
+    switch (node.kind) {
+      case "op":
+        for (const s of node.src) this.#keepApart(node, s);
+        return make("op", node.arg, src());
+      case "reduce":
+        return make("reduce", {
+          ...node.arg,
+          dims: node.arg.dims.map((d) => placeOf(d, rank)).sort((a, b) => a - b),
+        }, src());
+      case "gather":
+        return make("gather", { dim: placeOf(node.arg.dim, rank) }, src());
+      case "assemble":
+        return make("assemble", { ...node.arg, starts: node.arg.starts.map(lastOrder) }, src());
+      case "routine": {
+        const params = { ...node.arg.params, channelsLast: true } as RoutineParams[RoutineName];
+        return make("routine", { ...node.arg, params }, src().map((s) => this.#whole(s)));
+      }
+      default:
+        throw new Error(`A ${node.kind} cannot have channels last`);
+    }
+  }
+
+  /** A statistic that is repeated over its channel comes from another kernel. */
+  #keepApart(node: Node, source: Node): void {
+    const base = baseOf(source);
+    if (this.#statistics.has(base) && numel(base.shape) < numel(node.shape)) {
+      this.#apart.add(this.#made.get(base)!);
+    }
+  }
+
+  /** Where the elements of a node lie now; undefined when strides cannot tell. */
+  #placeOf(source: Node): Place | undefined {
+    const base = baseOf(source), made = this.#made.get(base)!;
+    const view = source === base || source.kind !== "view"
+      ? { offset: 0, strides: contiguousStrides(source.shape) }
+      : source.arg;
+    if (!this.#last.has(base)) return { base: made, offset: view.offset, strides: view.strides };
+    const coords = coordinates(view, source.shape, base.shape);
+    if (coords === undefined) return undefined;
+    const memory = { offset: 0, strides: channelsLastStrides(base.shape) };
+    return { base: made, ...composeView(memory, coords, source.shape.length) };
+  }
+
+  /** As above, out of a row-major copy where strides cannot tell. */
+  #place(source: Node): Place {
+    const place = this.#placeOf(source);
+    if (place !== undefined) return place;
+    const base = baseOf(source), { offset, strides } = (source as NodeOf<"view">).arg;
+    return { base: this.#whole(this.#second(base)), offset, strides };
+  }
+
+  #view(source: Node, { base, offset, strides }: Place, shape: Shape): Node {
+    const { dtype, device } = source;
+    if (base.kind === "const") return constNode(base.arg.value, shape, dtype, device);
+    const straight = offset === 0 && isContiguous(shape, strides) &&
+      sameShape(shape, base.shape);
+    if (straight) return base;
+    let known = this.#views.get(base);
+    if (known === undefined) this.#views.set(base, known = new Map());
+    const key = `${offset} ${strides} ${shape}`;
+    let view = known.get(key);
+    if (view === undefined) {
+      const arg = {
+        offset,
+        strides,
+        movement: { kind: "alias", stop: true },
+        parent: base,
+      } as const;
+      view = this.#add(makeNode("view", arg, [base], shape, dtype, device, false));
+      known.set(key, view);
+    }
+    return view;
+  }
+
+  /** What stands for a node in its own shape. */
+  #second(source: Node): Node {
+    const base = baseOf(source);
+    if (!this.#last.has(base) && this.#made.get(base) === base) {
+      if (source !== base && !this.#made.has(source)) this.#made.set(source, this.#add(source));
+      return source;
+    }
+    return this.#view(source, this.#place(source), source.shape);
+  }
+
+  /** A node with its second dimension last. */
+  #turn(source: Node): Node {
+    const { base, offset, strides } = this.#place(source);
+    return this.#view(
+      source,
+      { base, offset, strides: lastOrder(strides) },
+      lastOrder(source.shape),
+    );
+  }
+
+  /** A row-major node: itself, or a copy. */
+  #whole(node: Node): Node {
+    const base = baseOf(node);
+    const whole = node.kind !== "const" && (base === node || (node.kind === "view" &&
+      node.arg.offset === 0 && numel(base.shape) === numel(node.shape) &&
+      isContiguous(node.shape, node.arg.strides)));
+    if (whole) return node;
+    let copy = this.#copies.get(node);
+    if (copy === undefined) {
+      this.#copies.set(node, copy = this.#add(opNode("cast", [node], node.dtype)));
+    }
+    return copy;
+  }
+}
