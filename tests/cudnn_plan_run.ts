@@ -8,7 +8,6 @@ import { openCudnn } from "@pta/ffi";
 import {
   attentionBackward,
   attentionForward,
-  type AttentionGraph,
   attentionKey,
 } from "../core/backend/cuda/cudnn_attention.ts";
 import {
@@ -17,6 +16,8 @@ import {
   convolutionOperations,
 } from "../core/backend/cuda/cudnn_convolution.ts";
 import { CudnnGraphs } from "../core/backend/cuda/cudnn_graph.ts";
+import { attentionGraph } from "../core/backend/cuda/routine_attention.ts";
+import type { Operand } from "../core/device.ts";
 import { DiskCache } from "../core/backend/cuda/disk_cache.ts";
 
 /** What came of the plans of one device. */
@@ -123,33 +124,27 @@ const convolutions = (["convolution", "convolutionInput", "convolutionWeight"] a
     ];
   },
 );
-const gpt2: AttentionGraph = {
-  dtype: "bfloat16",
-  batch: 4,
-  heads: 12,
-  keyHeads: 12,
-  queries: 1024,
-  keys: 1024,
-  size: 64,
-  valueSize: 64,
-  causal: true,
-};
-const attentions: readonly { label: string; graph: AttentionGraph }[] = [
-  { label: "causal", graph: gpt2 },
+/** An operand `[batch, position, head, element]`, row-major or a part of a projection that holds more. */
+const operand = (
+  dtype: "float16" | "bfloat16",
+  shape: readonly [number, number, number, number],
+  width: number = shape[2] * shape[3],
+): Operand => ({ dtype, shape, strides: [shape[1] * width, width, shape[3], 1], offset: 0 });
+const twelve = operand("bfloat16", [4, 1024, 12, 64], 3 * 768);
+const attentions: readonly {
+  readonly label: string;
+  readonly operands: readonly Operand[];
+  readonly causal: boolean;
+}[] = [
+  { label: "causal, of one projection", operands: [twelve, twelve, twelve], causal: true },
   {
-    label: "shared keys, heads beside each other",
-    graph: {
-      ...gpt2,
-      dtype: "float16",
-      keyHeads: 4,
-      causal: false,
-      strides: {
-        query: [1024 * 768, 64, 768],
-        key: [1024 * 256, 64, 256],
-        value: [1024 * 256, 64, 256],
-        out: [1024 * 768, 64, 768],
-      },
-    },
+    label: "shared keys, odd lengths",
+    operands: [
+      operand("float16", [3, 333, 8, 128]),
+      operand("float16", [3, 77, 2, 128]),
+      operand("float16", [3, 77, 2, 128]),
+    ],
+    causal: false,
   },
 ];
 
@@ -164,15 +159,13 @@ function plan(
     all[label] = cudnn.plan(convolutionKey(graph), make, choice)?.notes ?? null;
   }
   if (!withAttention) return all;
-  for (const { label, graph } of attentions) {
+  for (const { label, operands, causal } of attentions) {
     const choice = { tensorCores: true, workspace: 1 << 30, repeats: false };
-    for (
-      const [direction, make] of [["forward", attentionForward], [
-        "backward",
-        attentionBackward,
-      ]] as const
-    ) {
-      const made = cudnn.plan(attentionKey(direction, graph), () => make(cudnn, graph), choice);
+    const directions = { forward: attentionForward, backward: attentionBackward };
+    for (const [direction, make] of Object.entries(directions)) {
+      const way = direction as keyof typeof directions;
+      const graph = attentionGraph(operands, { causal, scale: 0.125 }, way)!;
+      const made = cudnn.plan(attentionKey(way, graph), () => make(cudnn, graph), choice);
       all[`attention ${direction} ${label}`] = made?.notes ?? null;
     }
   }

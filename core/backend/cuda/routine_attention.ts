@@ -27,27 +27,54 @@ function attentionOf(runtime: CudaRuntime): CudnnAttention | undefined {
   return known.cudnn;
 }
 
+type Direction = "forward" | "backward";
+
 /** Largest head that cuDNN has engines for. */
 const MOST = 256;
 
-/** The graph for operands `[batch, position, head, element]`; undefined when cuDNN has none for such. */
-function graphOf(
-  named: { readonly [T in AttentionTensor]?: Operand },
+/** What the routines read and write, all but query, key and value row-major. */
+function tensorsOf(
+  [query, key, value]: readonly Operand[],
+  direction: Direction,
+): { readonly [T in AttentionTensor]?: Operand } {
+  const rowMajor = ({ dtype }: Operand, shape: readonly number[]): Operand => ({
+    dtype,
+    shape,
+    strides: contiguousStrides(shape),
+    offset: 0,
+  });
+  const out = rowMajor(query, [...query.shape.slice(0, 3), value.shape[3]]);
+  if (direction === "forward") return { query, key, value, out };
+  const [queryGradient, keyGradient, valueGradient] = [query, key, value]
+    .map((o) => rowMajor(o, o.shape));
+  // deno-fmt-ignore
+  return { query, key, value, out, outGradient: out, queryGradient, keyGradient, valueGradient };
+}
+
+/**
+ * The graph of one direction.
+ *
+ * @param operands `[query, key, value]`, each `[batch, position, head, element]`
+ * @param params What is done with the scores
+ * @param direction Which of the two
+ * @returns undefined when cuDNN has none: for other dtypes than float16 and bfloat16, for sizes of heads that are no multiple of 8 or too large
+ */
+export function attentionGraph(
+  operands: readonly Operand[],
   { causal }: AttentionParams,
+  direction: Direction,
 ): AttentionGraph | undefined {
-  const query = named.query!, key = named.key!, value = named.value!, { dtype } = query;
+  const [query, key, value] = operands, { dtype } = query;
   if (dtype !== "float16" && dtype !== "bfloat16") return undefined;
   const [batch, queries, heads, size] = query.shape, valueSize = value.shape[3];
   if ([size, valueSize].some((n) => n % 8 !== 0 || n > MOST)) return undefined;
-  const [, keys, keyHeads] = key.shape;
-  const strides = Object.fromEntries(
-    Object.entries(named).map(([name, { shape, strides }]) => {
-      // Strides of single elements mean nothing, but cuDNN reads them.
-      const plain = contiguousStrides(shape);
-      const [b, p, h] = strides.map((s, d) => shape[d] === 1 ? plain[d] : s);
-      return [name, [b, h, p] as const];
-    }),
-  );
+  const [, keys, keyHeads] = key.shape, tensors = Object.entries(tensorsOf(operands, direction));
+  const strides = Object.fromEntries(tensors.map(([name, { shape, strides }]) => {
+    // Strides of single elements mean nothing, but cuDNN reads them.
+    const plain = contiguousStrides(shape);
+    const [b, p, h] = strides.map((s, d) => shape[d] === 1 ? plain[d] : s);
+    return [name, [b, h, p] as const];
+  }));
   // deno-fmt-ignore
   return { dtype, batch, heads, keyHeads, queries, keys, size, valueSize, causal, strides };
 }
@@ -55,40 +82,16 @@ function graphOf(
 /** See `Backend.attends`: cuDNN has plans for the operands. */
 export function cudaAttends(
   runtime: CudaRuntime,
-  [query, key, value]: readonly Operand[],
+  operands: readonly Operand[],
   params: AttentionParams,
   gradient: boolean,
 ): boolean {
   if (runtime.facts.capability[0] < 8) return false;
-  const forward = graphOf({ query, key, value, out: outOf(query, value) }, params);
-  if (forward === undefined) return false;
-  const cudnn = attentionOf(runtime);
-  if (cudnn?.plans("forward", forward) !== true) return false;
-  if (!gradient) return true;
-  const backward = graphOf(gradientOperands([query, key, value]), params);
-  return backward !== undefined && cudnn.plans("backward", backward);
-}
-
-/** The result for a query and values. */
-function outOf({ dtype, shape }: Operand, value: Operand): Operand {
-  return rowMajor(dtype, [...shape.slice(0, 3), value.shape[3]]);
-}
-
-const rowMajor = (dtype: Operand["dtype"], shape: readonly number[]): Operand => ({
-  dtype,
-  shape,
-  strides: contiguousStrides(shape),
-  offset: 0,
-});
-
-/** What the gradient reads and writes beside query, key and value is row-major. */
-function gradientOperands([query, key, value]: readonly Operand[]) {
-  const out = outOf(query, value),
-    [queryGradient, keyGradient, valueGradient] = [query, key, value]
-      .map(({ dtype, shape }) => rowMajor(dtype, shape));
-  const outGradient = out;
-  // deno-fmt-ignore
-  return { query, key, value, out, outGradient, queryGradient, keyGradient, valueGradient };
+  const directions: Direction[] = gradient ? ["forward", "backward"] : ["forward"];
+  return directions.every((direction) => {
+    const graph = attentionGraph(operands, params, direction);
+    return graph !== undefined && attentionOf(runtime)?.plans(direction, graph) === true;
+  });
 }
 
 const addresses = (call: RoutineCall, buffers: readonly CudaBuffer[]): number[] =>
@@ -107,15 +110,14 @@ export function cudaAttention(
 ): Pick<Routines, "attention" | "attentionGradient"> {
   return {
     attention: (call, buffers): RoutineLaunch => {
-      const [query, key, value, out] = call.operands;
-      const graph = graphOf({ query, key, value, out }, call.params);
-      const [q, k, v, o, stats] = addresses(call, buffers as readonly CudaBuffer[]);
-      const at = { query: q, key: k, value: v, out: o, stats };
+      const graph = attentionGraph(call.operands, call.params, "forward");
+      const places = addresses(call, buffers as readonly CudaBuffer[]);
+      const [query, key, value, out, stats] = places, at = { query, key, value, out, stats };
       const start = graph && attentionOf(runtime)?.forward(graph, call.params.scale, at);
       return { start: start ?? missing(call) };
     },
     attentionGradient: (call, buffers): RoutineLaunch => {
-      const graph = graphOf(gradientOperands(call.operands.slice(0, 3)), call.params);
+      const graph = attentionGraph(call.operands, call.params, "backward");
       const [query, key, value, out, stats, outGradient, ...gradients] = addresses(
         call,
         buffers as readonly CudaBuffer[],
