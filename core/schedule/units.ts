@@ -355,7 +355,9 @@ export function cutUnits(
     const few = segments.length === 1 && segments[0][1] === numel(source.shape);
     // A group that walks these rows already walks them for this one too.
     const walked = unit.segments !== undefined && sameSegments(unit.segments, segments);
-    if (!alone && !walked && (!trailing || (few && numel(source.shape) > lonelyReduce))) return false;
+    if (!alone && !walked && (!trailing || (few && numel(source.shape) > lonelyReduce))) {
+      return false;
+    }
     if (unit.segments !== undefined && !sameSegments(unit.segments, segments)) return false;
     // Members that already sit outside would be at the row level of nothing.
     const edges = joinEdges(
