@@ -8,6 +8,7 @@
  * - `joined_kernels`: eight kernels of a captured step that have become one, with the arguments of all
  * - `graph`: one launch of a CUDA graph
  * - `replay0`, `replay2`: a whole captured training step of an MLP under SGD, without arguments and with a batch of two tensors
+ * - `replay2_of4`: the same with four steps in one launch, a step
  * - `many_kernels`: each of 40 kernels in turn, as a step without a graph launches them
  */
 import { parseArgs } from "@std/cli/parse-args";
@@ -80,8 +81,8 @@ const { launches: [joined] } = backend.graph(many.slice(0, 8));
 // What the backend knows nothing about stays as it is.
 const { launches: [graph] } = backend.graph(many.slice(0, 8).map((launch) => () => launch()));
 
-/** A captured step of an MLP, and what it takes. */
-function step(argumentsToo: boolean): Run {
+/** A captured step of an MLP: without arguments, with a batch, or as many with a batch each. */
+function step(batches: 0 | 1 | 4): Run {
   const model = new nn.Sequential(new nn.Linear(64, 32), new nn.ReLU(), new nn.Linear(32, 10));
   const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
   const lossFunc = new nn.CrossEntropyLoss();
@@ -93,22 +94,27 @@ function step(argumentsToo: boolean): Run {
     optimizer.step();
     return loss;
   };
-  if (argumentsToo) {
-    const run = capture(body);
-    return () => void run(input, label);
+  if (batches === 0) {
+    const run = capture(() => body(input, label));
+    return () => void run();
   }
-  const run = capture(() => body(input, label));
-  return () => void run();
+  const run = capture(body);
+  if (batches === 1) return () => void run(input, label);
+  const all = Array.from({ length: batches }, (): [Tensor, Tensor] => [input, label]);
+  return () => void run.steps(all);
 }
 
-const replay0 = step(false), replay2 = step(true);
+const replay0 = step(0), replay2 = step(1), replay2Of4 = step(4);
 for (let i = 0; i < 3; i++) {
   replay0();
   replay2();
+  replay2Of4();
 }
-const before = stubs.graphLaunches();
-replay0();
-const graphsPerReplay = stubs.graphLaunches() - before;
+const graphsPerReplay = [replay0, replay2, replay2Of4].map((replay) => {
+  const before = stubs.graphLaunches();
+  replay();
+  return stubs.graphLaunches() - before;
+});
 
 const measured = {
   hand_kernel: measure(hand),
@@ -120,6 +126,7 @@ const measured = {
   graph: measure(graph),
   replay0: measure(replay0),
   replay2: measure(replay2),
+  replay2_of4: measure(replay2Of4, 4),
 };
 const pick = (which: "best" | "median") =>
   Object.fromEntries(Object.entries(measured).map(([name, m]) => [name, m[which]]));

@@ -1,9 +1,8 @@
 /** Captured steps: the launches of a step of fixed shapes, recorded once and replayed without building a graph. */
 import { log } from "./debug.ts";
-import type { Backend, Buffer, Launch } from "./device.ts";
-import type { DType } from "./dtype.ts";
+import { Tape } from "./capture_tape.ts";
 import { setDrawRecorder } from "./draws.ts";
-import { checkDevice, realizeNodes, type Recorder, setRecorder } from "./realize.ts";
+import { checkDevice, realizeNodes, setRecorder } from "./realize.ts";
 import { shapeText } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { storageNode } from "./tensor/base.ts";
@@ -13,83 +12,20 @@ import { Tensor } from "./tensor/tensor.ts";
 export interface Captured<A extends readonly Tensor[], R> {
   /** Runs the step: plainly the first time, recording the second, replaying from then on. */
   (...args: A): R;
+  /**
+   * Runs several steps, one after the other, and returns what each has returned: like so many calls, but with one launch for all, which gains where a step is
+   * so small that launching it takes longer than computing it. Each number of steps is warmed up and recorded by itself, and holds what each of its steps
+   * returns, gradients included. Results are overwritten when as many steps of these shapes are replayed again.
+   *
+   * @param batches Arguments of each step
+   */
+  steps(batches: readonly A[]): R[];
   /** Number of replays so far. */
   readonly replays: number;
   /** Why the step is run plainly, when it is. */
   readonly reason: string | undefined;
   /** Gives back the memory of the recordings. */
   dispose(): void;
-}
-
-/** Records launches and owns the memory they use. */
-class Tape implements Recorder {
-  launches: Launch[] = [];
-  readonly refreshes: (() => void)[] = [];
-  readonly foreign = new Set<Storage>();
-  readonly made = new Set<Storage>();
-  /** What the launches run on. */
-  readonly backends = new Set<Backend>();
-  readonly #buffers: { backend: Backend; buffer: Buffer }[] = [];
-  readonly #free = new Map<string, Buffer[]>();
-  readonly #ran = new Set<Backend>();
-  #giveBack = () => {};
-  reason: string | undefined;
-
-  alloc(backend: Backend, dtype: DType, length: number): Buffer {
-    const reused = this.#free.get(`${backend.name} ${dtype} ${length}`)?.pop();
-    if (reused !== undefined) return reused;
-    const buffer = backend.alloc(dtype, length);
-    this.backends.add(backend);
-    this.#buffers.push({ backend, buffer });
-    return buffer;
-  }
-  free(backend: Backend, buffer: Buffer): void {
-    // Later launches of the same step may use it again; nobody else may.
-    const key = `${backend.name} ${buffer.dtype} ${buffer.length}`;
-    const list = this.#free.get(key);
-    if (list === undefined) this.#free.set(key, [buffer]);
-    else list.push(buffer);
-  }
-  record(launch: Launch, backend: Backend): void {
-    this.launches.push(launch);
-    this.#ran.add(backend);
-  }
-  /** Lets the backend join the launches where it can. */
-  finish(): void {
-    const [backend] = this.#ran;
-    if (this.#ran.size !== 1 || backend.graph === undefined) return;
-    const { launches, dispose } = backend.graph(this.launches);
-    this.launches = launches;
-    this.#giveBack = dispose;
-  }
-  uses(storage: Storage): void {
-    this.backends.add(storage.backend);
-    if (!this.made.has(storage)) this.foreign.add(storage);
-  }
-  adopt(storage: Storage): void {
-    storage.pinned = true;
-    this.made.add(storage);
-  }
-  spoil(reason: string): void {
-    this.reason ??= reason;
-  }
-  /** Gives back what the recording holds. */
-  dispose(): void {
-    this.#giveBack();
-    const held = new Set([...this.made].filter((s) => !s.freed).map((s) => s.buffer));
-    for (const { backend, buffer } of this.#buffers) if (!held.has(buffer)) backend.free(buffer);
-    for (const storage of this.made) {
-      storage.pinned = false;
-      storage.free();
-    }
-    this.launches = [];
-  }
-  /** Lets go of a recording that will not be replayed: results live on as ordinary tensors. */
-  release(): void {
-    const held = new Set([...this.made].map((s) => s.buffer));
-    for (const { backend, buffer } of this.#buffers) if (!held.has(buffer)) backend.free(buffer);
-    for (const storage of this.made) storage.pinned = false;
-  }
 }
 
 interface Recording<R> {
@@ -136,33 +72,56 @@ function overwrite(copy: Tensor, x: Tensor): void {
   to.backend.copy(from.buffer, to.buffer);
 }
 
-/**
- * Wraps a step of fixed shapes. The first call with given shapes runs it plainly (which makes optimizer state and the like), the second records its
- * launches, later ones copy the arguments in and replay: no graph is built and no JavaScript of the step runs. So whatever changes between
- * steps must live in tensors (as learning rates, step counts and random draws of this library do), gradients must be cleared inside, and
- * nothing may be read back inside: a step that does is run plainly, with the reason given once.
- *
- * @param fn Takes tensors; returns tensors in nested objects or arrays, which every replay overwrites
- * @returns The same function, captured by the shapes of its arguments
- */
-export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): Captured<A, R> {
-  const seen = new Map<string, Recording<R> | "warm">();
-  // Steps mostly have the shapes of the one before, and a key takes longer to write than to compare.
-  let latest: Recording<R> | undefined, reason: string | undefined, replays = 0;
+/** What recordings of one step have in common. */
+interface Shared {
+  replays: number;
+  reason: string | undefined;
+}
 
-  const plain = (args: A): R => {
-    const result = fn(...args);
-    realizeNodes(tensorsIn(result).map((t) => t.node));
+/** A body that is recorded for the shapes of its arguments. */
+class Recordings<R> {
+  readonly #body: (args: readonly Tensor[]) => R;
+  readonly #shared: Shared;
+  /** Steps of one run. */
+  readonly #count: number;
+  readonly #seen: Map<string, Recording<R> | "warm"> = new Map();
+  /** Steps mostly have the shapes of the one before, and a key takes longer to write than to compare. */
+  #latest: Recording<R> | undefined;
+
+  constructor(body: (args: readonly Tensor[]) => R, shared: Shared, count: number) {
+    this.#body = body;
+    this.#shared = shared;
+    this.#count = count;
+  }
+
+  run(args: readonly Tensor[]): R {
+    for (const a of args) {
+      if (a instanceof Tensor) continue;
+      throw new TypeError(`Cannot capture a step of ${String(a)}: its arguments must be tensors`);
+    }
+    if (this.#shared.reason !== undefined) return this.#body(args);
+    if (this.#latest !== undefined && fits(this.#latest, args)) {
+      return this.#replay(this.#latest, args);
+    }
+    const key = args.map((a) => `${a.device} ${a.dtype} ${shapeText(a.shape)}`).join(";");
+    const state = this.#seen.get(key);
+    if (state === undefined) {
+      this.#seen.set(key, "warm");
+      return this.#body(args);
+    }
+    if (state !== "warm") return this.#replay(this.#latest = state, args);
+    const { recording, result } = this.#record(args);
+    if (recording !== undefined) this.#seen.set(key, recording);
     return result;
-  };
+  }
 
-  const record = (args: A): { recording: Recording<R> | undefined; result: R } => {
+  #record(args: readonly Tensor[]): { recording: Recording<R> | undefined; result: R } {
     const tape = new Tape(), inputs = args.map(staticCopy);
     const recorder = setRecorder(tape);
     const draws = setDrawRecorder((again) => tape.refreshes.push(again));
     let result: R;
     try {
-      result = plain(inputs as unknown as A);
+      result = this.#body(inputs);
     } catch (error) {
       tape.release();
       throw error;
@@ -171,18 +130,18 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
       setDrawRecorder(draws);
     }
     if (tape.reason !== undefined) {
-      reason = tape.reason;
-      log(1, `step runs uncaptured: ${reason}`);
+      this.#shared.reason = tape.reason;
+      log(1, `step runs uncaptured: ${tape.reason}`);
       tape.release();
       for (const t of inputs) t.node.storage!.kept = false;
       return { recording: undefined, result };
     }
-    log(1, `captured a step of ${tape.launches.length} launches`);
+    log(1, `captured ${this.#count} step(s) of ${tape.launches.length} launches`);
     tape.finish();
     return { recording: { tape, inputs, result }, result };
-  };
+  }
 
-  const replay = ({ tape, inputs, result }: Recording<R>, args: A): R => {
+  #replay({ tape, inputs, result }: Recording<R>, args: readonly Tensor[]): R {
     for (const storage of tape.foreign) {
       if (storage.freed) {
         throw new ReferenceError(
@@ -195,40 +154,67 @@ export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): 
     const { launches } = tape;
     for (let i = 0; i < launches.length; i++) launches[i]();
     for (const backend of tape.backends) checkDevice(backend);
-    replays++;
+    this.#shared.replays += this.#count;
+    return result;
+  }
+
+  dispose(): void {
+    for (const r of this.#seen.values()) {
+      if (r === "warm") continue;
+      r.tape.dispose();
+      for (const t of r.inputs) t.dispose();
+    }
+    this.#seen.clear();
+    this.#latest = undefined;
+  }
+}
+
+/**
+ * Wraps a step of fixed shapes. The first call with given shapes runs it plainly (which makes optimizer state and the like), the second records its
+ * launches, later ones copy the arguments in and replay: no graph is built and no JavaScript of the step runs. So whatever changes between
+ * steps must live in tensors (as learning rates, step counts and random draws of this library do), gradients must be cleared inside, and
+ * nothing may be read back inside: a step that does is run plainly, with the reason given once.
+ *
+ * @param fn Takes tensors; returns tensors in nested objects or arrays, which every replay overwrites
+ * @returns The same function, captured by the shapes of its arguments
+ */
+export function capture<A extends readonly Tensor[], R>(fn: (...args: A) => R): Captured<A, R> {
+  const shared: Shared = { replays: 0, reason: undefined };
+  const plain = (args: readonly Tensor[]): R => {
+    const result = fn(...args as A);
+    realizeNodes(tensorsIn(result).map((t) => t.node));
     return result;
   };
+  const single = new Recordings(plain, shared, 1);
+  /** By number of steps. */
+  const several = new Map<number, Recordings<R[]>>();
 
-  const run = (...args: A): R => {
-    for (const a of args) {
-      if (a instanceof Tensor) continue;
-      throw new TypeError(`Cannot capture a step of ${String(a)}: its arguments must be tensors`);
+  const run = (...args: A): R => single.run(args);
+  const steps = (batches: readonly A[]): R[] => {
+    const count = batches.length, arity = batches[0]?.length ?? 0;
+    if (batches.some((args) => args.length !== arity)) {
+      throw new TypeError(
+        "Cannot run these steps together: they have different numbers of arguments",
+      );
     }
-    if (reason !== undefined) return plain(args);
-    if (latest !== undefined && fits(latest, args)) return replay(latest, args);
-    const key = args.map((a) => `${a.device} ${a.dtype} ${shapeText(a.shape)}`).join(";");
-    const state = seen.get(key);
-    if (state === undefined) {
-      seen.set(key, "warm");
-      return plain(args);
+    if (count < 2) return batches.map((args) => single.run(args));
+    let recordings = several.get(count);
+    if (recordings === undefined) {
+      const body = (all: readonly Tensor[]) => {
+        const each = all.length / count;
+        return Array.from({ length: count }, (_, i) => plain(all.slice(i * each, (i + 1) * each)));
+      };
+      several.set(count, recordings = new Recordings(body, shared, count));
     }
-    if (state !== "warm") return replay(latest = state, args);
-    const { recording, result } = record(args);
-    if (recording !== undefined) seen.set(key, recording);
-    return result;
+    return recordings.run(batches.flat());
   };
   return Object.defineProperties(run, {
-    replays: { get: () => replays },
-    reason: { get: () => reason },
+    steps: { value: steps },
+    replays: { get: () => shared.replays },
+    reason: { get: () => shared.reason },
     dispose: {
       value: () => {
-        for (const r of seen.values()) {
-          if (r === "warm") continue;
-          r.tape.dispose();
-          for (const t of r.inputs) t.dispose();
-        }
-        seen.clear();
-        latest = undefined;
+        for (const recordings of [single, ...several.values()]) recordings.dispose();
       },
     },
   }) as unknown as Captured<A, R>;

@@ -215,3 +215,65 @@ eachDevice("an error while recording leaves the step usable", () => {
   fail = false;
   for (let i = 0; i < 3; i++) assertEquals(run(tensor([i])).item(), 2 * i);
 });
+
+eachDevice("several steps in one launch are the plain ones, bit for bit", (device) => {
+  const plain = history(device, false);
+  const together = on(device, () => {
+    const { model, optimizer, step, batch } = trainer(device), out: number[][] = [];
+    const run = capture(step);
+    for (const [first, count] of [[0, 2], [2, 2], [4, 2], [6, 2], [8, 1], [9, 1]]) {
+      using _ = stepScope();
+      if (first === 6) optimizer.paramGroups[0].lr = 0.1;
+      const results = run.steps(Array.from({ length: count }, (_, i) => batch(first + i)));
+      assertEquals(results.length, count);
+      for (const { loss, logits } of results) out.push([loss.item(), ...numbers(logits)]);
+    }
+    // Two at a time: plainly, recorded, replayed twice; alone: plainly, recorded.
+    assertEquals([run.replays, run.reason], [4, undefined]);
+    run.dispose();
+    return [...out, ...[...model.parameters()].map((p) => numbers(p))];
+  });
+  assertEquals(together, plain);
+});
+
+eachDevice("several steps may have other shapes, take nothing, or be none at all", (device) => {
+  on(device, () => {
+    let calls = 0;
+    const double = capture((x: Tensor) => {
+      calls++;
+      return x.mul(2);
+    });
+    const of = (...lengths: number[]): [Tensor][] => lengths.map((n) => [rand([n])]);
+    for (let i = 0; i < 3; i++) {
+      const batches = of(2, 3), results = double.steps(batches);
+      assertEquals(results.map(numbers), batches.map(([x]) => numbers(x).map((v) => 2 * v)));
+    }
+    assertEquals([calls, double.replays], [4, 2]);
+    assertEquals(double.steps(of(3, 2)).map((t) => t.shape[0]), [3, 2]);
+    assertEquals(double.steps([]), []);
+    const count = tensor([0]).realize(), next = capture(() => count.assign(count.add(1)).realize());
+    for (let i = 0; i < 4; i++) next.steps([[], [], []]);
+    assertEquals(count.item(), 12);
+    const odd = [[rand([1])], []] as unknown as [Tensor][];
+    assertThrows(() => double.steps(odd), TypeError, "different numbers of arguments");
+    double.dispose();
+    next.dispose();
+  });
+});
+
+eachDevice("several steps that read a value back run plainly and say why", (device) => {
+  on(device, () => {
+    let reads = 0;
+    const run = capture((x: Tensor) => {
+      reads += x.sum().item();
+      return x.mul(reads);
+    });
+    for (let i = 0; i < 3; i++) {
+      reads = 0;
+      const results = run.steps([[tensor([1])], [tensor([2])]]);
+      assertEquals(results.map((t) => t.item()), [1, 6]);
+    }
+    assertEquals(run.replays, 0);
+    assert(run.reason !== undefined);
+  });
+});
