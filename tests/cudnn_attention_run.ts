@@ -76,7 +76,13 @@ const causal = { isCausal: true }, shared = { isCausal: true, enableGqa: true };
 const cases: Readonly<Record<string, Case>> = {
   "causal bfloat16": same([2, 3, 64, 16], causal, "bfloat16"),
   "causal float16": same([2, 2, 77, 8], causal, "float16"),
-  "one position": same([2, 2, 1, 8], causal, "bfloat16"),
+  "one query": {
+    query: [2, 2, 1, 8],
+    key: [2, 2, 5, 8],
+    value: [2, 2, 5, 8],
+    options: {},
+    dtype: "bfloat16",
+  },
   "other scale": same([1, 2, 65, 16], { scale: 0.4 }, "float16"),
   "three dimensions": same([4, 19, 8], causal, "bfloat16"),
   "five dimensions": same([2, 1, 2, 9, 8], {}, "float16"),
@@ -111,6 +117,7 @@ const cases: Readonly<Record<string, Case>> = {
 };
 /** Calls that are products and a softmax everywhere. */
 const others: Readonly<Record<string, Case>> = {
+  "one position": same([2, 2, 1, 8], causal, "bfloat16"),
   "size of 12": same([2, 2, 9, 12], causal, "bfloat16"),
   "float32": same([2, 2, 9, 8], causal, "float32"),
   "leading dimensions that differ": {

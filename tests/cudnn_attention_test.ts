@@ -1,5 +1,6 @@
 /** Attention of tensors by the backend's cuDNN graphs, executed by the emulated library, against products and a softmax. */
 import { assert, assertEquals } from "@std/assert";
+import { CudnnAttention } from "../core/backend/cuda/cudnn_attention_launch.ts";
 import type { Report } from "./cudnn_attention_run.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
 
@@ -9,7 +10,35 @@ const skipped = reason === undefined ? "" : ` (skipped: ${reason})`;
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 /** Calls of the list that cuDNN does, and those that it does not. */
-const byCudnn = 10, byProducts = ["size of 12", "float32", "leading dimensions that differ"];
+const byCudnn = 10;
+const byProducts = ["one position", "size of 12", "float32", "leading dimensions that differ"];
+
+Deno.test("cudnn attention: not by a library that does not know the operation", () => {
+  const asked: string[] = [];
+  const plans = (version: number) => {
+    const graphs = {
+      calls: { cudnnGetVersion: () => version },
+      plan: (key: string) => void asked.push(key),
+    };
+    const attention = new CudnnAttention({} as never, graphs as never);
+    const base = {
+      dtype: "float16",
+      batch: 1,
+      heads: 1,
+      keyHeads: 1,
+      size: 8,
+      valueSize: 8,
+    } as const;
+    for (const [queries, keys] of [[1, 1], [1, 2]]) {
+      for (const direction of ["forward", "backward"] as const) {
+        attention.plans(direction, { ...base, queries, keys, causal: false });
+      }
+    }
+    return asked.splice(0).map((key) => key.split(" ")[1]);
+  };
+  assertEquals(plans(92000), []);
+  assertEquals(plans(92100), ["forward", "forward", "backward"]);
+});
 
 for (const on of [true, false]) {
   Deno.test({
@@ -39,11 +68,11 @@ for (const on of [true, false]) {
         const short = attended.slice(0, -1).filter((a) => a.routines === 2).map((a) => a.label);
         const long = attended.slice(0, -1).filter((a) => a.routines === 6).map((a) => a.label);
         assertEquals(short.length, on ? byCudnn : 0);
-        assertEquals(long.slice(-3), byProducts);
+        assertEquals(long.slice(-byProducts.length), byProducts);
         assertEquals(long.length, byProducts.length + (on ? 0 : byCudnn));
         assertEquals(attended.at(-1)!.routines, on ? 1 : 2);
-        // Forward and backward of each case, and of the steps.
-        assertEquals(plans, on ? 2 * byCudnn + 2 : 0);
+        // Forward and backward of each case, and of the steps; forward alone of the one position.
+        assertEquals(plans, on ? 2 * byCudnn + 3 : 0);
       });
       await t.step("steps in bfloat16, captured, checkpointed", () => {
         const { want, plain, captured, checkpointed, launches } = trained;

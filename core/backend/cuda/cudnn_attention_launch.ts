@@ -30,6 +30,8 @@ export interface AttentionGradientPointers extends AttentionPointers {
 }
 
 const WORKSPACE = 1 << 30;
+/** The first cuDNN whose one operation of the forward pass masks the scores (9.21); engines before 9.6 also wanted cleared scratch memory. */
+const OLDEST = 92100;
 const aligned = (bytes: number) => Math.ceil(bytes / 256) * 256;
 
 /** Attention on one device. */
@@ -65,13 +67,17 @@ export class CudnnAttention {
     return this.#bind(plan, g, scale, more, rows + total);
   }
 
-  #plan(direction: "forward" | "backward", g: AttentionGraph) {
-    const cudnn = this.#cudnn,
-      make = direction === "forward" ? attentionForward : attentionBackward;
+  #plan(direction: "forward" | "backward", g: AttentionGraph): CudnnPlan | undefined {
+    const cudnn = this.#cudnn, backward = direction === "backward";
+    if (cudnn.calls.cudnnGetVersion() < OLDEST) return undefined;
+    // NVIDIA's own front end refuses this one, though there are engines.
+    if (backward && g.queries === 1 && g.keys === 1) return undefined;
+    const make = backward ? attentionBackward : attentionForward;
     return cudnn.plan(attentionKey(direction, g), () => make(cudnn, g), {
       tensorCores: true,
       workspace: WORKSPACE,
-      repeats: direction === "forward",
+      // The query's gradient is a sum of atomic additions.
+      repeats: !backward,
     });
   }
 
