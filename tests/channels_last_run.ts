@@ -85,6 +85,8 @@ export interface Result {
   readonly captured: Trained;
   /** Plans that cuDNN made. */
   readonly plans: number;
+  /** Convolutions, each once, that were given channels last. */
+  readonly turned: number;
 }
 
 if (import.meta.main) {
@@ -95,10 +97,19 @@ if (import.meta.main) {
       return 0;
     }
   };
+  const backend = backendOf("cuda") as CudaBackend, ask = backend.channelsLast.bind(backend);
+  const asked = new Set<string>();
+  backend.channelsLast = (call) => {
+    const wanted = ask(call);
+    if (wanted && call.name.startsWith("convolution")) asked.add(JSON.stringify(call));
+    return wanted;
+  };
   const results = ([undefined, "bfloat16"] as const).map((low): Result => {
     const want = train("ref", low, false), before = built();
     const plain = train("cuda", low, false), captured = train("cuda", low, true);
-    return { low: low ?? "float32", want, plain, captured, plans: built() - before };
+    const turned = asked.size;
+    asked.clear();
+    return { low: low ?? "float32", want, plain, captured, plans: built() - before, turned };
   });
   console.log(JSON.stringify(results));
 }
