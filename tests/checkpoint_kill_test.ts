@@ -1,9 +1,9 @@
-/** Programs killed while they train and while they save: what is left goes on as if nothing had happened. More of it: `deno task drill resume`. */
+/** Programs killed while they train and while they save: what is left goes on as if nothing had happened. Every kind of run, again and again: `deno task drill resume`. */
 import { assertEquals } from "@std/assert";
 import { drillCases, killRuns } from "../tools/drill_resume.ts";
 import { killSaves } from "../tools/drill_saves.ts";
 
-for (const [kind, ranks] of [["accumulation", 1], ["ema", 1], ["wsd", 2]] as const) {
+for (const [kind, ranks] of [["accumulation", 1], ["wsd", 2]] as const) {
   Deno.test(`a killed run goes on bit by bit: ${kind} on ${ranks} ranks`, async () => {
     const cases = drillCases.filter((c) => c.kind === kind && c.ranks === ranks);
     const { kills, identical, differing } = await killRuns(1, 7, cases);
@@ -13,7 +13,7 @@ for (const [kind, ranks] of [["accumulation", 1], ["ema", 1], ["wsd", 2]] as con
 }
 
 Deno.test("programs killed while they save leave whole states only", async () => {
-  const { kills, wrong } = await killSaves(4, 3);
+  const { kills, wrong } = await killSaves(2, 3);
   assertEquals(wrong, []);
-  assertEquals(kills, 4);
+  assertEquals(kills, 2);
 });

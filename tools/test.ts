@@ -1,0 +1,106 @@
+/**
+ * `deno task test [PART...]`: every test and every snippet of the docs, and their types, in as many processes at once as there are cores; files do not
+ * share a process, since some set environment variables. PARTs of paths choose among the files of tests. Ends with `ok | N passed | N failed`.
+ */
+
+/** What takes longest comes first, so that no core waits at the end. */
+// deno-fmt-ignore
+const long: readonly string[] = ["checkpoint_ranks", "cuda_emulated", "tcp_comm", "dist_failures", "checkpoint_kill", "digits_precision",
+  "precision", "dist_data_parallel", "checkpoint_callbacks", "trainer_defects", "random", "rnn"];
+/** Files of a process: a process of its own for each would load the library once more. */
+const perProcess = 6;
+const documented = [["mod.ts", "README.md", "docs/"], ["core/"], ["trainer/", "ffi/", "launch/"]];
+
+/** One run of `deno test`. */
+interface Job {
+  readonly name: string;
+  readonly args: readonly string[];
+  /** Whether it runs no test and counts only when it fails. */
+  readonly isCheck?: boolean;
+}
+
+/** Totals of a job, or of all. */
+interface Totals {
+  passed: number;
+  failed: number;
+  ignored: number;
+}
+
+const root = new URL("..", import.meta.url);
+const summary = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(?:.*? \| (\d+) ignored)?.*$/m;
+// deno-lint-ignore no-control-regex -- colours of a terminal
+const colours = /\x1b\[\d*m/g;
+
+const job = (name: string, args: readonly string[]): Job => ({
+  name,
+  args: ["--no-check", ...args],
+});
+
+/** The jobs in the order in which they start; with parts, those of the files of tests that have one of them in their paths. */
+function jobsOf(parts: readonly string[]): Job[] {
+  const all = [...Deno.readDirSync(new URL("tests", root))].map((entry) => `tests/${entry.name}`)
+    .filter((path) => path.endsWith("_test.ts")).sort();
+  const ordered = [...new Set([...long.map((name) => `tests/${name}_test.ts`), ...all])];
+  const files = ordered.filter((path) =>
+    parts.length === 0 || parts.some((part) => path.includes(part))
+  );
+  if (files.length === 0) throw new Error(`Cannot test ${parts}: no file of tests/ has that`);
+  const first = files.filter((path) => ordered.indexOf(path) < long.length);
+  const others = files.slice(first.length);
+  const groups = Array.from(
+    { length: Math.ceil(others.length / perProcess) },
+    (_, i) => others.slice(i * perProcess, (i + 1) * perProcess),
+  );
+  const snippets = parts.length > 0 ? [] : documented;
+  const checked = parts.length > 0 ? files : ["--doc", "tests/", ...documented.flat()];
+  return [
+    { name: "types", args: ["--no-run", ...checked], isCheck: true },
+    ...first.map((path) => job(path, [path])),
+    ...snippets.map((of) => job(`snippets of ${of.join(", ")}`, ["--doc", ...of])),
+    ...groups.map((group) => job(group.join(", "), group)),
+  ];
+}
+
+/** Runs a job to its end, shows what it said, and adds to the totals. */
+async function run({ name, args, isCheck = false }: Job, totals: Totals): Promise<boolean> {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--quiet", ...args],
+    cwd: root,
+    stdin: "null",
+    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  const text = decoder.decode(output.stdout) + decoder.decode(output.stderr);
+  const [line, passed, failed, ignored] = summary.exec(text.replaceAll(colours, "")) ?? [];
+  totals.passed += Number(passed ?? 0);
+  totals.ignored += Number(ignored ?? 0);
+  // A process may die without a word, or end badly with all its tests passed.
+  const isWell = output.success && (isCheck || line !== undefined);
+  totals.failed += isWell ? 0 : Math.max(1, Number(failed ?? 0));
+  const shown = text.split("\n").filter((l) => l.replaceAll(colours, "") !== line).join("\n");
+  if (shown.trim() !== "") console.log(shown.trim());
+  if (!isWell) console.log(`FAILED: ${name}, exit code ${output.code}`);
+  return isWell;
+}
+
+async function main(parts: readonly string[]): Promise<number> {
+  const begin = performance.now(), totals: Totals = { passed: 0, failed: 0, ignored: 0 };
+  const waiting = jobsOf(parts), failures: string[] = [];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (!await run(next, totals)) failures.push(next.name);
+    }
+  };
+  const processes = Math.min(8, Math.max(1, navigator.hardwareConcurrency));
+  await Promise.all(Array.from({ length: processes }, work));
+  for (const name of failures) console.log(`FAILED: ${name}`);
+  const { passed, failed, ignored } = totals, isWell = failures.length === 0;
+  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+  console.log(
+    `\n${isWell ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed` +
+      `${ignored > 0 ? ` | ${ignored} ignored` : ""} (${seconds}s)`,
+  );
+  return isWell ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
