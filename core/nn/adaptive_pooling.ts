@@ -3,7 +3,7 @@ import type { Tensor } from "../tensor/mod.ts";
 import * as F from "./functional/adaptive_pool.ts";
 import type { Sizes } from "./functional/convolution.ts";
 import { Module } from "./module.ts";
-import { Pool } from "./pooling.ts";
+import { type Maxima, Pool } from "./pooling.ts";
 
 /** What the adaptive modules share: the size of the result. */
 export abstract class AdaptivePool extends Module {
@@ -56,22 +56,25 @@ export class AdaptiveAvgPool1d extends AdaptivePool {
 }
 
 /** Maxima over `outputSize` windows that cover `[N, C, L]` evenly. */
-export class AdaptiveMaxPool1d extends AdaptivePool {
+export class AdaptiveMaxPool1d<R extends boolean = false> extends AdaptivePool {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
    * @throws {TypeError} When there are too many or too few sizes
    * @throws {RangeError} When a size is not a whole number of at least 1
    */
-  constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
+  constructor(
+    outputSize: F.AdaptiveSizes,
+    readonly options: AdaptiveMaxPoolOptions & { readonly returnIndices?: R } = {},
+  ) {
     super(outputSize, 1);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
-    if (!this.options.returnIndices) return F.adaptiveMaxPool1d(x, this.outputSize);
+  override forward(x: Tensor): Maxima<R> {
+    if (!this.options.returnIndices) return F.adaptiveMaxPool1d(x, this.outputSize) as Maxima<R>;
     const { values, indices } = F.adaptiveMaxPool1dWithIndices(x, this.outputSize);
-    return [values, indices];
+    return [values, indices] as Maxima<R>;
   }
 }
 
@@ -119,22 +122,25 @@ export class AdaptiveAvgPool2d extends AdaptivePool {
 }
 
 /** Maxima over `outputSize` windows that cover `[N, C, H, W]` evenly. */
-export class AdaptiveMaxPool2d extends AdaptivePool {
+export class AdaptiveMaxPool2d<R extends boolean = false> extends AdaptivePool {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
    * @throws {TypeError} When there are too many or too few sizes
    * @throws {RangeError} When a size is not a whole number of at least 1
    */
-  constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
+  constructor(
+    outputSize: F.AdaptiveSizes,
+    readonly options: AdaptiveMaxPoolOptions & { readonly returnIndices?: R } = {},
+  ) {
     super(outputSize, 2);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
-    if (!this.options.returnIndices) return F.adaptiveMaxPool2d(x, this.outputSize);
+  override forward(x: Tensor): Maxima<R> {
+    if (!this.options.returnIndices) return F.adaptiveMaxPool2d(x, this.outputSize) as Maxima<R>;
     const { values, indices } = F.adaptiveMaxPool2dWithIndices(x, this.outputSize);
-    return [values, indices];
+    return [values, indices] as Maxima<R>;
   }
 }
 
@@ -182,22 +188,25 @@ export class AdaptiveAvgPool3d extends AdaptivePool {
 }
 
 /** Maxima over `outputSize` windows that cover `[N, C, D, H, W]` evenly. */
-export class AdaptiveMaxPool3d extends AdaptivePool {
+export class AdaptiveMaxPool3d<R extends boolean = false> extends AdaptivePool {
   /**
    * Makes the layer.
    * @param outputSize Sizes of the result; null keeps one
    * @throws {TypeError} When there are too many or too few sizes
    * @throws {RangeError} When a size is not a whole number of at least 1
    */
-  constructor(outputSize: F.AdaptiveSizes, readonly options: AdaptiveMaxPoolOptions = {}) {
+  constructor(
+    outputSize: F.AdaptiveSizes,
+    readonly options: AdaptiveMaxPoolOptions & { readonly returnIndices?: R } = {},
+  ) {
     super(outputSize, 3);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
-    if (!this.options.returnIndices) return F.adaptiveMaxPool3d(x, this.outputSize);
+  override forward(x: Tensor): Maxima<R> {
+    if (!this.options.returnIndices) return F.adaptiveMaxPool3d(x, this.outputSize) as Maxima<R>;
     const { values, indices } = F.adaptiveMaxPool3dWithIndices(x, this.outputSize);
-    return [values, indices];
+    return [values, indices] as Maxima<R>;
   }
 }
 

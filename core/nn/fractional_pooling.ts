@@ -3,6 +3,7 @@ import type { Tensor } from "../tensor/mod.ts";
 import { type Sizes, sizesOf } from "./functional/convolution.ts";
 import * as F from "./functional/fractional_pool.ts";
 import { Module } from "./module.ts";
+import type { Maxima } from "./pooling.ts";
 
 /** Options of the fractional max pooling modules. Exactly one of outputSize and outputRatio is given. */
 export interface FractionalMaxPoolModuleOptions extends F.FractionalMaxPoolOptions {
@@ -55,37 +56,43 @@ export abstract class FractionalMaxPool extends Module {
 }
 
 /** Maxima of windows over `[N, C, H, W]` (or without N) that overlap at random (Graham, arXiv:1412.6071). */
-export class FractionalMaxPool2d extends FractionalMaxPool {
+export class FractionalMaxPool2d<R extends boolean = false> extends FractionalMaxPool {
   /**
    * Makes the layer.
    * @throws {TypeError} When outputSize and outputRatio are both given or both missing
    * @throws {RangeError} When a size is not a whole number of at least 1, or a ratio not between 0 and 1
    */
-  constructor(kernelSize: Sizes, options: FractionalMaxPoolModuleOptions) {
+  constructor(
+    kernelSize: Sizes,
+    options: FractionalMaxPoolModuleOptions & { readonly returnIndices?: R },
+  ) {
     super(kernelSize, options, 2);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+  override forward(x: Tensor): Maxima<R> {
     const { values, indices } = F.fractionalMaxPool2dWithIndices(x, this.kernelSize, this.drawing);
-    return this.options.returnIndices ? [values, indices] : values;
+    return (this.options.returnIndices ? [values, indices] : values) as Maxima<R>;
   }
 }
 
 /** Maxima of windows over `[N, C, D, H, W]` (or without N) that overlap at random (Graham, arXiv:1412.6071). */
-export class FractionalMaxPool3d extends FractionalMaxPool {
+export class FractionalMaxPool3d<R extends boolean = false> extends FractionalMaxPool {
   /**
    * Makes the layer.
    * @throws {TypeError} When outputSize and outputRatio are both given or both missing
    * @throws {RangeError} When a size is not a whole number of at least 1, or a ratio not between 0 and 1
    */
-  constructor(kernelSize: Sizes, options: FractionalMaxPoolModuleOptions) {
+  constructor(
+    kernelSize: Sizes,
+    options: FractionalMaxPoolModuleOptions & { readonly returnIndices?: R },
+  ) {
     super(kernelSize, options, 3);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+  override forward(x: Tensor): Maxima<R> {
     const { values, indices } = F.fractionalMaxPool3dWithIndices(x, this.kernelSize, this.drawing);
-    return this.options.returnIndices ? [values, indices] : values;
+    return (this.options.returnIndices ? [values, indices] : values) as Maxima<R>;
   }
 }

@@ -212,6 +212,7 @@ export {
   LPPool1d,
   LPPool2d,
   LPPool3d,
+  type Maxima,
   MaxPool1d,
   MaxPool2d,
   MaxPool3d,

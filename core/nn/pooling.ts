@@ -9,6 +9,9 @@ const text = (options: object): string =>
   Object.entries(options).map(([k, v]) => `, ${k}=${Array.isArray(v) ? `[${v.join(", ")}]` : v}`)
     .join("");
 
+/** What a module of max pooling gives: the maxima, with `returnIndices` `[maxima, places]`. */
+export type Maxima<R extends boolean> = R extends true ? [Tensor, Tensor] : Tensor;
+
 /** Options of the max pooling modules. */
 export interface MaxPoolModuleOptions extends max.MaxPoolOptions {
   /** Whether the places of the maxima are given too; false by default. */
@@ -47,22 +50,25 @@ export abstract class Pool<O extends max.MaxPoolOptions> extends Module {
 }
 
 /** The largest element of each window of `[N, C, L]` (or without N). */
-export class MaxPool1d extends Pool<MaxPoolModuleOptions> {
+export class MaxPool1d<R extends boolean = false> extends Pool<MaxPoolModuleOptions> {
   /**
    * Makes the layer.
    * @throws {RangeError} When a size or option is out of range
    */
-  constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
+  constructor(
+    kernelSize: Sizes,
+    options: MaxPoolModuleOptions & { readonly returnIndices?: R } = {},
+  ) {
     super(kernelSize, options, 1);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+  override forward(x: Tensor): Maxima<R> {
     if (this.options.returnIndices) {
       const { values, indices } = max.maxPool1dWithIndices(x, this.kernelSize, this.options);
-      return [values, indices];
+      return [values, indices] as Maxima<R>;
     }
-    return max.maxPool1d(x, this.kernelSize, this.options);
+    return max.maxPool1d(x, this.kernelSize, this.options) as Maxima<R>;
   }
 }
 
@@ -101,22 +107,25 @@ export class LPPool1d extends Pool<avg.LPPoolOptions> {
 }
 
 /** The largest element of each window of `[N, C, H, W]` (or without N). */
-export class MaxPool2d extends Pool<MaxPoolModuleOptions> {
+export class MaxPool2d<R extends boolean = false> extends Pool<MaxPoolModuleOptions> {
   /**
    * Makes the layer.
    * @throws {RangeError} When a size or option is out of range
    */
-  constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
+  constructor(
+    kernelSize: Sizes,
+    options: MaxPoolModuleOptions & { readonly returnIndices?: R } = {},
+  ) {
     super(kernelSize, options, 2);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+  override forward(x: Tensor): Maxima<R> {
     if (this.options.returnIndices) {
       const { values, indices } = max.maxPool2dWithIndices(x, this.kernelSize, this.options);
-      return [values, indices];
+      return [values, indices] as Maxima<R>;
     }
-    return max.maxPool2d(x, this.kernelSize, this.options);
+    return max.maxPool2d(x, this.kernelSize, this.options) as Maxima<R>;
   }
 }
 
@@ -155,22 +164,25 @@ export class LPPool2d extends Pool<avg.LPPoolOptions> {
 }
 
 /** The largest element of each window of `[N, C, D, H, W]` (or without N). */
-export class MaxPool3d extends Pool<MaxPoolModuleOptions> {
+export class MaxPool3d<R extends boolean = false> extends Pool<MaxPoolModuleOptions> {
   /**
    * Makes the layer.
    * @throws {RangeError} When a size or option is out of range
    */
-  constructor(kernelSize: Sizes, options: MaxPoolModuleOptions = {}) {
+  constructor(
+    kernelSize: Sizes,
+    options: MaxPoolModuleOptions & { readonly returnIndices?: R } = {},
+  ) {
     super(kernelSize, options, 3);
   }
 
   /** The maxima; with returnIndices `[maxima, places]`. */
-  override forward(x: Tensor): Tensor | [Tensor, Tensor] {
+  override forward(x: Tensor): Maxima<R> {
     if (this.options.returnIndices) {
       const { values, indices } = max.maxPool3dWithIndices(x, this.kernelSize, this.options);
-      return [values, indices];
+      return [values, indices] as Maxima<R>;
     }
-    return max.maxPool3d(x, this.kernelSize, this.options);
+    return max.maxPool3d(x, this.kernelSize, this.options) as Maxima<R>;
   }
 }
 
