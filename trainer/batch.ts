@@ -73,6 +73,13 @@ export function sameShapes(a: readonly Tensor[], b: readonly ShapeAndType[]): bo
   return true;
 }
 
+/** Whether batches have tensors of the same shapes and dtypes; a batch alone has. */
+export function haveEqualShapes(batches: readonly Batch[]): boolean {
+  if (batches.length === 1) return true;
+  const [first, ...others] = batches.map((batch) => tensorsIn(batch));
+  return others.every((tensors) => sameShapes(tensors, first));
+}
+
 /** The part of a tensor that a captured step depends on. */
 export type ShapeAndType = Pick<Tensor, "shape" | "dtype">;
 

@@ -15,6 +15,11 @@ export type Hooks = { readonly [E in EventName]?: Hook<E> };
 export interface Callback extends Hooks {
   /** Unique within a trainer; errors name it. */
   readonly name: string;
+  /**
+   * Whether its hooks of training steps must run before the next step does, because they change something or look at more than `batchOutput`. True by
+   * default; a callback that says false allows {@linkcode TrainerOptions.stepsPerLaunch}, and hears of the steps of a launch when all have been made.
+   */
+  readonly needsEveryStep?: boolean;
   /** Hooks of events of your own, see {@linkcode defineEvent}. */
   readonly custom?: readonly DefinedHook[];
   /** Runs when `train()` or `evaluate()` ends, in whatever way: close files and bars here. */

@@ -14,6 +14,8 @@ export interface TrainStepEnd {
   readonly isOptimizerStep: boolean;
   /** Whether this rank only kept the others company: its data was used up, so it repeated a batch that counts for nothing. */
   readonly isFiller: boolean;
+  /** The last micro-batch that has been made; beyond `step` when {@linkcode TrainerOptions.stepsPerLaunch} steps are made at once. */
+  readonly lastStep: number;
 }
 
 /** What an evaluation step was. */

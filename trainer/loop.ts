@@ -1,8 +1,10 @@
 /** The loop: run, epoch, step. */
 import { stepScope } from "@pta/core";
-import { onDevice } from "./batch.ts";
-import { StopTrainingError } from "./events.ts";
-import { BatchSource } from "./batch_source.ts";
+import { type Batch, haveEqualShapes, onDevice } from "./batch.ts";
+import { StopTrainingError, type TrainStepEnd } from "./events.ts";
+import { BatchSource, type SourceBatch } from "./batch_source.ts";
+import type { WindowPosition } from "./gradients.ts";
+import { stepsOfLaunch } from "./launches.ts";
 import { accumulationAt } from "./run_config.ts";
 import type { StepRunner } from "./step.ts";
 import type { Trainer } from "./trainer.ts";
@@ -38,7 +40,47 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
   await t.emitFinal("onTrainingRunEnd", {});
 }
 
-const isFinished = (t: Trainer) => t.numUpdates >= (t.runConfig.maxNumTrainSteps ?? Infinity);
+/** Whether the run has made all its optimizer steps, with so many that are about to be made. */
+const isFinished = (t: Trainer, begun = 0) =>
+  t.numUpdates + begun >= (t.runConfig.maxNumTrainSteps ?? Infinity);
+
+/** A micro-batch that is about to be made. */
+interface BegunStep {
+  readonly batch: Batch;
+  readonly position: WindowPosition;
+  readonly isFiller: boolean;
+}
+
+async function beginStep(
+  t: Trainer,
+  { batch, isFiller, isLast }: SourceBatch,
+  step: number,
+  window: number,
+): Promise<BegunStep> {
+  t.isFillerStep = isFiller;
+  const start = { batch: onDevice(batch, t.device), step };
+  await t.emit("onTrainStepStart", start);
+  const position = { isFirst: step % window === 0, isLast: (step + 1) % window === 0 || isLast };
+  return { batch: start.batch, position, isFiller };
+}
+
+/** What follows a micro-batch that has been made. */
+async function endStep(
+  t: Trainer,
+  made: BegunStep & Pick<TrainStepEnd, "batchOutput" | "step" | "lastStep">,
+): Promise<void> {
+  const { position: { isLast }, ...event } = made;
+  if (isLast) {
+    t.precision.stepped();
+    if (t.scheduler === undefined || !t.precision.wasStepSkipped()) t.schedulerStep();
+    t.numUpdates++;
+  }
+  await t.emit("onTrainStepEnd", { ...event, isOptimizerStep: isLast });
+  const stepInEpoch = made.step + 1;
+  await t.reach({ epoch: t.position.epoch, stepInEpoch }, isLast ? "step" : undefined);
+  if (isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
+  t.leaveSafePoint();
+}
 
 async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
   const { epoch, stepInEpoch } = t.position;
@@ -58,36 +100,36 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     isPlaced: t.takeLoaderPlaced(),
     agree: agreement(t),
   });
-  for (let step = stepInEpoch; !isFinished(t); step++) {
+  const together = stepsOfLaunch(t, steps.capturesTraining);
+  for (let step = stepInEpoch; !isFinished(t);) {
     await t.breathe();
     using _scope = stepScope();
-    const next = await batches.next();
-    if (next === undefined) {
+    const begun: BegunStep[] = [];
+    while (begun.length < together && !isFinished(t, begun.length)) {
+      const next = await batches.next();
+      if (next === undefined) break;
+      begun.push(await beginStep(t, next, step + begun.length, window));
+      if (next.isLast) break;
+    }
+    if (begun.length === 0) {
       if (step > 0) break;
       throw new RangeError(
         "Cannot train: the data gives no batch in this epoch; an iterable dataset must start anew each time",
       );
     }
-    const { isFiller } = next;
-    t.isFillerStep = isFiller;
-    const position = {
-      isFirst: step % window === 0,
-      isLast: (step + 1) % window === 0 || next.isLast,
-    };
-    const start = { batch: onDevice(next.batch, t.device), step };
-    await t.emit("onTrainStepStart", start);
-    const { batch } = start;
-    const batchOutput = steps.train(batch, position, isFiller);
-    if (position.isLast) {
-      t.precision.stepped();
-      if (t.scheduler === undefined || !t.precision.wasStepSkipped()) t.schedulerStep();
-      t.numUpdates++;
+    // Fewer than a launch takes are not worth a recording of their own.
+    const isFull = begun.length === together && haveEqualShapes(begun.map((one) => one.batch));
+    const launches = isFull ? [begun] : begun.map((one) => [one]);
+    for (const launch of launches) {
+      const [{ batch, position, isFiller }] = launch;
+      const outputs = launch.length === 1
+        ? [steps.train(batch, position, isFiller)]
+        : steps.trainSeveral(launch.map((one) => one.batch));
+      const lastStep = step + launch.length - 1;
+      for (let i = 0; i < launch.length; i++) {
+        await endStep(t, { ...launch[i], batchOutput: outputs[i], step: step++, lastStep });
+      }
     }
-    const isOptimizerStep = position.isLast;
-    await t.emit("onTrainStepEnd", { batch, batchOutput, step, isOptimizerStep, isFiller });
-    await t.reach({ epoch, stepInEpoch: step + 1 }, position.isLast ? "step" : undefined);
-    if (position.isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
-    t.leaveSafePoint();
   }
   t.isFillerStep = false;
   await t.trainEpochEnd();

@@ -73,6 +73,13 @@ export interface TrainerOptions {
    * does not call them again, so say `true` when yours only build tensors.
    */
   readonly capture?: boolean;
+  /**
+   * Optimizer steps that go to the device in one launch; 1 by default. A model so small that launching a step takes longer than computing it gains by 4 or
+   * more. The numbers are the same. Events of these steps fire together: their `onTrainStepStart` before the launch, the rest after. Steps run one by one
+   * where something happens between them: a scheduler, an accumulation window, a loss scaler, other ranks, a callback that
+   * {@linkcode Callback.needsEveryStep}; the reason is printed once. Each launch holds the gradients of all its steps.
+   */
+  readonly stepsPerLaunch?: number;
   /** How gradients travel between ranks; PyTorch's names and defaults. */
   readonly dataParallel?: DataParallelOptions;
   /** Finds what `train({ resumeFrom })` names; training-state directories when left out. */

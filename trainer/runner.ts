@@ -97,6 +97,14 @@ export class CallbackRunner {
     return this.#listeners.get(event)!.length > 0;
   }
 
+  /** Name of a callback that must hear of each training step before the next one runs. */
+  get perStep(): string | undefined {
+    const events = ["onTrainStepStart", "onTrainStepEnd", "onSafePoint"] as const;
+    return this.callbacks.find((c) =>
+      (c.needsEveryStep ?? true) && events.some((event) => c[event] !== undefined)
+    )?.name;
+  }
+
   /**
    * Tells every callback, in order. A stop is remembered for {@linkcode takeStop}, so the later callbacks still see the event.
    *

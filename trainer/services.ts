@@ -83,6 +83,11 @@ export abstract class TrainerServices {
     return this.#runner.listens(event);
   }
 
+  /** Name of a callback that must hear of each training step before the next one runs; see {@linkcode Callback.needsEveryStep}. */
+  perStepCallback(): string | undefined {
+    return this.#runner.perStep;
+  }
+
   /** Tells the callbacks of an event after which there is nothing left to stop. */
   async emitFinal<E extends EventName>(event: E, payload: TrainerEvents[E]): Promise<void> {
     await this.#runner.emit(event, this as unknown as Trainer, payload);

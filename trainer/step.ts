@@ -50,12 +50,26 @@ class CapturedBody {
     }
     this.#batch = batch;
     const output = this.#run(...tensors);
+    this.#check(output);
+    return output;
+  }
+
+  #check(output: BatchOutput): void {
     if (this.#run.reason !== undefined) this.#onPlain(this.#run.reason);
     if (typeof output.weight === "number" && output.weight !== output.batchSize) {
       this.#isPlain = true;
       this.#onPlain("the loss has a weight that is a number; a 0-d tensor can be captured");
     }
-    return output;
+  }
+
+  /** The same for several batches of equal shapes, in one launch. */
+  runSeveral(batches: readonly Batch[]): BatchOutput[] {
+    const all = batches.map((batch) => tensorsIn(batch));
+    if (this.#isPlain || !this.#isCaptured(all[0])) return batches.map((batch) => this.run(batch));
+    this.#batch = batches[0];
+    const outputs = this.#run.steps(all);
+    outputs.forEach((output) => this.#check(output));
+    return outputs;
   }
 
   dispose(): void {
@@ -137,6 +151,23 @@ export class StepRunner {
     );
   }
 
+  /** The same for several batches of equal shapes that are windows of their own, in one launch where steps are captured. */
+  trainSeveral(batches: readonly Batch[]): BatchOutput[] {
+    const position = { isFirst: true, isLast: true };
+    const captured = this.#bodyOf(
+      "train true true",
+      batches,
+      (b) => this.#trainBody(b, position, false),
+    );
+    if (captured !== undefined) return captured.runSeveral(batches);
+    return batches.map((batch) => this.#trainBody(batch, position, false));
+  }
+
+  /** Whether training steps are captured, as far as can be told before the first batch. */
+  get capturesTraining(): boolean {
+    return this.#captures.train;
+  }
+
   /** Forward without gradients. */
   evaluate(batch: Batch, isFiller: boolean): BatchOutput {
     if (isFiller) return this.#evalBody(batch, true);
@@ -144,17 +175,22 @@ export class StepRunner {
   }
 
   #run(key: string, captures: boolean, batch: Batch, body: Body): BatchOutput {
-    if (!captures) return body(batch);
-    if (!this.#captures.isAsked && hasOther(batch)) {
+    const captured = captures ? this.#bodyOf(key, [batch], body) : undefined;
+    return captured === undefined ? body(batch) : captured.run(batch);
+  }
+
+  /** What runs a kind of step captured; undefined when its batches cannot be. */
+  #bodyOf(key: string, batches: readonly Batch[], body: Body): CapturedBody | undefined {
+    if (!this.#captures.isAsked && batches.some(hasOther)) {
       this.#sayPlain("the batch has more than tensors, which a replay would not see");
-      return body(batch);
+      return undefined;
     }
     let captured = this.#captured.get(key);
     if (captured === undefined) {
       captured = new CapturedBody(body, (reason) => this.#sayPlain(reason));
       this.#captured.set(key, captured);
     }
-    return captured.run(batch);
+    return captured;
   }
 
   #sayPlain(reason: string): void {

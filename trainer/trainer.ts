@@ -16,7 +16,12 @@ import {
   type SavedRun,
   type Stateful,
 } from "./resume.ts";
-import { createRunConfig, type RunConfigOptions, type TrainerRunConfig } from "./run_config.ts";
+import {
+  checkCount,
+  createRunConfig,
+  type RunConfigOptions,
+  type TrainerRunConfig,
+} from "./run_config.ts";
 import { StepRunner } from "./step.ts";
 import { TrainerSteps } from "./trainer_steps.ts";
 
@@ -28,6 +33,8 @@ import { TrainerSteps } from "./trainer_steps.ts";
  * runs uncaptured unless `capture: true` is given.
  */
 export class Trainer extends TrainerSteps {
+  /** See {@linkcode TrainerOptions.stepsPerLaunch}. */
+  readonly stepsPerLaunch: number;
   readonly #capture: boolean | undefined;
   readonly #checkpointer: Checkpointer;
   #steps: StepRunner | undefined;
@@ -39,11 +46,13 @@ export class Trainer extends TrainerSteps {
   /**
    * Makes a trainer; nothing moves and nothing runs yet.
    * @param options Model, loss, optimizer, callbacks
-   * @throws {RangeError} When two callbacks have one name
+   * @throws {RangeError} When two callbacks have one name, or `stepsPerLaunch` is not a whole number of at least 1
    */
   constructor(options: TrainerOptions) {
     super(options);
     this.#capture = options.capture;
+    this.stepsPerLaunch = options.stepsPerLaunch ?? 1;
+    checkCount("stepsPerLaunch", this.stepsPerLaunch);
     this.#checkpointer = options.checkpointer ?? directoryCheckpointer;
     this.emit("onInitEnd", {});
   }

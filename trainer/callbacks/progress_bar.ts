@@ -86,6 +86,7 @@ export function progressBar(options: ProgressBarOptions = {}): Callback {
 
   return callback({
     name: "progressBar",
+    needsEveryStep: false,
     onTrainEpochStart: (trainer) => {
       const { numTrainBatchesPerEpoch, maxNumTrainSteps } = trainer.runConfig;
       const left = ((maxNumTrainSteps ?? Infinity) - trainer.numUpdates) *

@@ -28,9 +28,10 @@ export function terminateOnNaN(options: TerminateOnNaNOptions = {}): Callback {
   const epoch = (trainer: Trainer) => trainer.runHistory.currentEpoch;
   return callback({
     name: "terminateOnNaN",
-    onTrainStepEnd: (trainer, { step }) => {
+    needsEveryStep: false,
+    onTrainStepEnd: (trainer, { step, lastStep }) => {
       if ((step + 1) % checkEvery === 0) {
-        check(trainer, `in training, epoch ${epoch(trainer)}, at or before batch ${step}`);
+        check(trainer, `in training, epoch ${epoch(trainer)}, at or before batch ${lastStep}`);
       }
     },
     onTrainEpochEnd: (trainer) => check(trainer, `in training, epoch ${epoch(trainer)}`),

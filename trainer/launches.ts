@@ -1,0 +1,32 @@
+/** How many optimizer steps go to the device at once. */
+import { accumulationAt } from "./run_config.ts";
+import type { Trainer } from "./trainer.ts";
+import { TrainerSteps } from "./trainer_steps.ts";
+
+/**
+ * Steps of one launch in this epoch: those that were asked for when nobody has to do or see anything between two of them, else 1. The reason is logged
+ * once.
+ */
+export function stepsOfLaunch(t: Trainer, isCaptured: boolean): number {
+  const { stepsPerLaunch, precision } = t;
+  if (stepsPerLaunch === 1) return 1;
+  const callback = t.perStepCallback();
+  const reason = !isCaptured
+    ? "they are not captured"
+    : t.comm !== undefined
+    ? "there are several ranks"
+    : accumulationAt(t.runConfig, t.position.epoch) > 1
+    ? "gradients are accumulated"
+    : t.scheduler !== undefined || t.schedulerStep !== TrainerSteps.prototype.schedulerStep
+    ? "a scheduler runs after each"
+    : precision.scaler !== undefined
+    ? "the loss scaler looks at each"
+    : t.runConfig.numTrainBatchesPerEpoch === undefined
+    ? "nobody knows how many batches there are"
+    : callback !== undefined
+    ? `the callback "${callback}" sees each (needsEveryStep: false would say that it need not)`
+    : undefined;
+  if (reason === undefined) return stepsPerLaunch;
+  t.logOnce("stepsPerLaunch", `Steps run one a launch: ${reason}`);
+  return 1;
+}
