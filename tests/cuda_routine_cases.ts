@@ -2,6 +2,12 @@
 import { plainTable } from "../core/backend/plain/mod.ts";
 import type { Operand, RoutineCall, RoutineParams, ScanOp } from "../core/device.ts";
 import { type DType, dtypes, roundTo } from "../core/dtype.ts";
+import {
+  encodeFloat8,
+  float8Bytes,
+  type Float8Factor,
+  float8Place,
+} from "../core/float8_format.ts";
 import { contiguousStrides } from "../core/shape.ts";
 import type { KernelRoutineName } from "../core/backend/cuda/routine_table.ts";
 
@@ -399,6 +405,50 @@ function scatterCases(): void {
   scatter("min", "float32", [4], [100], 0, true);
 }
 
+function float8Cases(): void {
+  const dtypesOfFactors = ["float32", "bfloat16", "float16"] as DType[];
+  for (const [rows, columns] of [[1, 1], [5, 18], [70, 132]]) {
+    dtypesOfFactors.forEach((dtype, i) => {
+      const next = random(cases.length + 1), data = filled(dtype, rows * columns, next);
+      data[0] = NaN;
+      const format = i % 2 === 0 ? "e4m3" : "e5m2";
+      for (const both of [false, true]) {
+        add("quantizeFloat8", { format, both }, [
+          operand(dtype, [rows, columns]),
+          operand("float32", []),
+          operand("uint8", [float8Bytes(rows, columns, both)]),
+        ], [data, [Math.fround(37.3)]]);
+      }
+    });
+  }
+  const product = (a: Float8Factor, b: Float8Factor, dtype: DType) => {
+    const next = random(cases.length + 1), left = float8Place(a), right = float8Place(b);
+    const bytes = ({ rows, columns, transposed, format }: Float8Factor) =>
+      Array.from(
+        { length: float8Bytes(rows, columns, transposed) },
+        () => encodeFloat8(next() * 20, format),
+      );
+    const data = [a, b].map(bytes);
+    add("matmulFloat8", { a, b, fast: false }, [
+      ...data.map((x) => operand("uint8", [x.length])),
+      operand("float32", []),
+      operand("float32", []),
+      operand(dtype, [left.rows, right.rows]),
+    ], [...data, [0.5], [Math.fround(0.3)]]);
+  };
+  const factor = (format: Float8Factor["format"], shape: [number, number], transposed = false) => ({
+    format,
+    rows: shape[0],
+    columns: shape[1],
+    transposed,
+  });
+  product(factor("e4m3", [70, 48]), factor("e4m3", [80, 48]), "float32");
+  product(factor("e5m2", [5, 20]), factor("e4m3", [20, 32], true), "bfloat16");
+  product(factor("e5m2", [33, 16], true), factor("e4m3", [33, 48], true), "float16");
+  // None of the vendor's.
+  product(factor("e5m2", [9, 32]), factor("e5m2", [7, 32]), "float32");
+}
+
 /** All cases; made once. */
 export function routineCases(): readonly RoutineCase[] {
   if (cases.length === 0) {
@@ -408,6 +458,7 @@ export function routineCases(): readonly RoutineCase[] {
     scanCases();
     sortCases();
     scatterCases();
+    float8Cases();
   }
   return cases;
 }

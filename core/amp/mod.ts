@@ -20,3 +20,4 @@ export {
   float8Scale,
   roundToFloat8,
 } from "./float8.ts";
+export { multipliesFloat8 } from "./float8_products.ts";

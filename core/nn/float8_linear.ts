@@ -91,6 +91,8 @@ export class Float8Linear extends Linear {
     const scale = float8Scale(known.gt(0).where(known, amax), format);
     if (history !== undefined && this.training) {
       const next = cat([amax.reshape(1), history.narrow(0, 0, history.numel - 1)]);
+      // The scale too: a gradient that is asked for later needs it, and the history has changed then.
+      dueWithNext(scale);
       dueWithNext(history.assign(next));
     }
     return scale;
