@@ -53,8 +53,6 @@ interface Piece {
 export interface Staged {
   /** Where it belongs. */
   readonly buffer: CudaBuffer;
-  /** Its parts, in order. */
-  readonly pieces: readonly Piece[];
   /** Copies it to a device address, in the order of the computing stream. */
   readonly take: (pointer: number) => void;
   /** Lets go of its slabs. */
@@ -115,7 +113,6 @@ export class Staging {
     const pieces: Piece[] = [];
     const staged: Staged = {
       buffer,
-      pieces,
       take: (pointer) => this.#take(pieces, pointer),
       drop: () => {
         for (const { slab } of pieces) slab.waiting.delete(staged);
