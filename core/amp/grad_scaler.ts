@@ -1,50 +1,16 @@
 /** Dynamic loss scaling, decided on the device. */
-import type { DType } from "../dtype.ts";
 import type { Optimizer } from "../optim/mod.ts";
-import { dueWithNext, full, keep, noGrad, realize, stack, Tensor } from "../tensor/mod.ts";
+import { dueWithNext, noGrad, realize, Tensor } from "../tensor/mod.ts";
+import { anyNotFinite, DeviceScale } from "./device_scale.ts";
+import {
+  type GradScalerOptions,
+  type GradScalerState,
+  readScalerOptions,
+  type ScaleRule,
+} from "./scaler_options.ts";
 import { suspendAutocast } from "./state.ts";
 
-/** Options of {@linkcode GradScaler}; the defaults are PyTorch's. */
-export interface GradScalerOptions {
-  /** First factor of the loss; 65536 by default. */
-  readonly initScale?: number;
-  /** Factor of the scale after `growthInterval` good steps in a row; 2 by default. */
-  readonly growthFactor?: number;
-  /** Factor of the scale after a step that was skipped; 0.5 by default. */
-  readonly backoffFactor?: number;
-  /** Good steps in a row until the scale grows; 2000 by default. */
-  readonly growthInterval?: number;
-  /** False makes every method do nothing but what it is wrapped around; true by default. */
-  readonly enabled?: boolean;
-  /** Communicator whose ranks skip together. Not needed when the gradients have been summed over the ranks: then all see the same overflow. */
-  readonly group?: string;
-}
-
-/** State of a {@linkcode GradScaler} with PyTorch's keys; empty when it is disabled. */
-export interface GradScalerState {
-  /** The scale. */
-  readonly scale?: number;
-  /** Factor of the scale after a run of good steps. */
-  readonly growth_factor?: number;
-  /** Factor of the scale after a skipped step. */
-  readonly backoff_factor?: number;
-  /** Good steps in a row until the scale grows. */
-  readonly growth_interval?: number;
-  /** Good steps since the scale last changed. */
-  readonly _growth_tracker?: number;
-}
-
-/** What of the state lies on the device, all 0-d. */
-interface DeviceState {
-  /** float32. */
-  readonly scale: Tensor;
-  /** int32: good steps since the scale last changed. */
-  readonly tracker: Tensor;
-  /** int32: steps skipped so far. */
-  readonly skipped: Tensor;
-  /** bool: whether the last step was skipped. */
-  readonly last: Tensor;
-}
+export type { GradScalerOptions, GradScalerState } from "./scaler_options.ts";
 
 /** What has been done with an optimizer since the last update. */
 interface Progress {
@@ -81,10 +47,8 @@ export class GradScaler {
   readonly #progress: Map<Optimizer, Progress> = new Map();
   #initScale: number;
   #initTracker = 0;
-  #growthFactor: number;
-  #backoffFactor: number;
-  #growthInterval: number;
-  #state: DeviceState | undefined;
+  #rule: ScaleRule;
+  #state: DeviceScale | undefined;
 
   /**
    * Makes a scaler; nothing is allocated before the first use.
@@ -92,28 +56,11 @@ export class GradScaler {
    * @throws {RangeError} When the scale is not positive, `growthFactor` not above 1, `backoffFactor` not in (0, 1), or the interval no whole number
    */
   constructor(options: GradScalerOptions = {}) {
-    const { initScale = 65536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 } =
-      options;
-    check(initScale > 0 && Number.isFinite(initScale), "initScale", initScale, "above 0");
-    check(growthFactor > 1, "growthFactor", growthFactor, "above 1");
-    check(
-      backoffFactor > 0 && backoffFactor < 1,
-      "backoffFactor",
-      backoffFactor,
-      "between 0 and 1",
-    );
-    check(
-      Number.isInteger(growthInterval) && growthInterval > 0,
-      "growthInterval",
-      growthInterval,
-      "a whole number above 0",
-    );
+    const { initScale, rule } = readScalerOptions(options);
     this.#enabled = options.enabled ?? true;
     this.#group = options.group;
     this.#initScale = initScale;
-    this.#growthFactor = growthFactor;
-    this.#backoffFactor = backoffFactor;
-    this.#growthInterval = growthInterval;
+    this.#rule = rule;
   }
 
   /** Whether it scales at all. */
@@ -123,28 +70,21 @@ export class GradScaler {
 
   /** Factor of the scale after `growthInterval` good steps in a row. */
   get growthFactor(): number {
-    return this.#growthFactor;
+    return this.#rule.growthFactor;
   }
 
   /** Factor of the scale after a skipped step. */
   get backoffFactor(): number {
-    return this.#backoffFactor;
+    return this.#rule.backoffFactor;
   }
 
   /** Good steps in a row until the scale grows. */
   get growthInterval(): number {
-    return this.#growthInterval;
+    return this.#rule.growthInterval;
   }
 
-  #on(device: string): DeviceState {
-    const make = (value: number, dtype: DType) =>
-      keep(full([], value, { dtype, device }).realize());
-    return this.#state ??= {
-      scale: make(this.#initScale, "float32"),
-      tracker: make(this.#initTracker, "int32"),
-      skipped: make(0, "int32"),
-      last: make(0, "bool"),
-    };
+  #on(device: string): DeviceScale {
+    return this.#state ??= new DeviceScale(device, this.#initScale, this.#initTracker);
   }
 
   /**
@@ -177,16 +117,12 @@ export class GradScaler {
         "Cannot unscale float16 gradients: keep the parameters in float32 and compute in an autocast region",
       );
     }
-    const { scale } = this.#on(grads[0].device);
-    // One reduction each; the largest absolute value is not finite exactly when some element is not.
-    const largest = grads.filter((g) => g.numel > 0).map((g) => g.abs().amax().to("float32"));
-    let found = largest.length === 0
-      ? full([], 0, { dtype: "bool", device: scale.device })
-      : stack(largest).isfinite().all().logicalNot();
+    const { device } = grads[0];
+    let found = anyNotFinite(grads, device);
     if (this.#group !== undefined) {
       found = found.to("float32").allReduce(this.#group).gt(0);
     }
-    return { inverse: scale.to("float64").reciprocal().to("float32"), found };
+    return { inverse: this.#on(device).inverse(), found };
   }
 
   /**
@@ -265,19 +201,7 @@ export class GradScaler {
           state.scale.copy_(newScale instanceof Tensor ? newScale : [newScale]).realize();
           return;
         }
-        const { scale, tracker, skipped, last } = state;
-        const found = founds.reduce((a, b) => a.logicalOr(b));
-        const wide = scale.to("float64"), good = tracker.add(1);
-        const grows = good.eq(this.#growthInterval);
-        const grown = wide.mul(this.#growthFactor).to("float32");
-        // A scale that overflows stays, as PyTorch's does.
-        const better = grows.logicalAnd(grown.isfinite()).where(grown, scale);
-        realize(
-          scale.assign(found.where(wide.mul(this.#backoffFactor).to("float32"), better)),
-          tracker.assign(found.logicalOr(grows).where(0, good).to("int32")),
-          skipped.assign(skipped.add(found.to("int32"))),
-          last.assign(found),
-        );
+        state.update(founds.reduce((a, b) => a.logicalOr(b)), this.#rule);
       })
     );
   }
@@ -308,9 +232,9 @@ export class GradScaler {
     if (!this.#enabled) return {};
     return {
       scale: this.getScale(),
-      growth_factor: this.#growthFactor,
-      backoff_factor: this.#backoffFactor,
-      growth_interval: this.#growthInterval,
+      growth_factor: this.#rule.growthFactor,
+      backoff_factor: this.#rule.backoffFactor,
+      growth_interval: this.#rule.growthInterval,
       _growth_tracker: this.#state?.tracker.item() ?? this.#initTracker,
     };
   }
@@ -319,24 +243,24 @@ export class GradScaler {
    * Takes over a state.
    *
    * @throws {TypeError} When it comes from a disabled scaler
+   * @throws {RangeError} When a factor or the interval is out of range
    */
   loadStateDict(state: GradScalerState): void {
     if (!this.#enabled) return;
     if (state.scale === undefined) {
       throw new TypeError("Cannot load the state of a scaler that was disabled: it is empty");
     }
-    this.#growthFactor = state.growth_factor ?? this.#growthFactor;
-    this.#backoffFactor = state.backoff_factor ?? this.#backoffFactor;
-    this.#growthInterval = state.growth_interval ?? this.#growthInterval;
+    const { rule } = readScalerOptions({
+      growthFactor: state.growth_factor ?? this.growthFactor,
+      backoffFactor: state.backoff_factor ?? this.backoffFactor,
+      growthInterval: state.growth_interval ?? this.growthInterval,
+    });
+    this.#rule = rule;
     this.#initScale = state.scale;
     this.#initTracker = state._growth_tracker ?? 0;
-    this.#state?.scale.copy_([this.#initScale]);
-    this.#state?.tracker.copy_([this.#initTracker]);
-  }
-}
-
-function check(isValid: boolean, name: string, value: number, wanted: string): void {
-  if (!isValid) {
-    throw new RangeError(`Cannot make a GradScaler with ${name} ${value}: it must be ${wanted}`);
+    if (this.#state === undefined) return;
+    // At once: a captured step reads the memory, not what is due to be written there.
+    const { scale, tracker } = this.#state;
+    realize(scale.copy_([this.#initScale]), tracker.copy_([this.#initTracker]));
   }
 }

@@ -3,7 +3,7 @@ import { type DType, isFloat } from "../dtype.ts";
 import { suspendAutocast } from "../amp/state.ts";
 import type { Shape } from "../shape.ts";
 import { full, keep, noGrad, realize, Tensor } from "../tensor/mod.ts";
-import { guardAssign, type StepGuard } from "./guard.ts";
+import { guardAssigns, type StepGuard } from "./guard.ts";
 import { LowStorage, type StorageOptions } from "./low_storage.ts";
 import {
   type OptimizerOptions,
@@ -218,7 +218,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
     for (const p of params) {
       for (const t of Object.values(this.state.get(p) ?? {})) lasting.add(t);
     }
-    for (const t of updated) if (lasting.has(t)) guardAssign(t, skip);
+    guardAssigns([...new Set(updated)].filter((t) => lasting.has(t)), skip);
   }
 
   /** Forgets the gradients, or makes them zero. */
