@@ -239,6 +239,31 @@ onHomes("who takes it", (device, dtype) => {
   });
 });
 
+onHomes("in a module that says that its mask is causal", (device, dtype) => {
+  const layer = new nn.MultiheadAttention(16, 2, { batchFirst: true }).to(dtype);
+  const x = filled(new Dice(4), [2, 5, 16], dtype, device);
+  const attnMask = tensor(Array.from({ length: 25 }, (_, i) => i % 5 > Math.floor(i / 5)), {
+    shape: [5, 5],
+    device,
+  });
+  const keyPaddingMask = attnMask.narrow(0, 1, 2);
+  const run = (options: Parameters<typeof layer.forward>[3]) =>
+    layer.forward(x, x, x, { attnMask, isCausal: true, needWeights: false, ...options })[0];
+  const all = [[{}, 1], [{ isCausal: false }, 0], [{ keyPaddingMask }, 0], [
+    { needWeights: true },
+    0,
+  ]] as const;
+  for (const [options, times] of all) {
+    const want = run(options), wanted = grad(lossOf(run(options)), layer.parameters());
+    preferring(device, (asked) => {
+      const got = run(options);
+      assertEquals(asked(), times);
+      alike(got, want, JSON.stringify(options));
+      grad(lossOf(run(options)), layer.parameters()).forEach((g, i) => alike(g, wanted[i], `${i}`));
+    });
+  }
+});
+
 onHomes("in a module, without and with gradients", (device, dtype) => {
   const layer = new nn.MultiheadAttention(16, 2, { batchFirst: true }).to(dtype);
   const x = filled(new Dice(4), [2, 5, 16], dtype, device);

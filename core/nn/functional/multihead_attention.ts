@@ -2,6 +2,7 @@
 import { cat, type Tensor, zeros } from "../../tensor/mod.ts";
 import { scaledDotProductAttention } from "./attention.ts";
 import { dropout } from "./dropout.ts";
+import { attentionOfDevice } from "./fused_attention.ts";
 import { linear } from "./linear.ts";
 
 /** What a call of multi-head attention may be given beside the three sequences. */
@@ -14,7 +15,7 @@ export interface AttentionCall {
   readonly attnMask?: Tensor;
   /** Whether returned weights are averaged over the heads; true by default. */
   readonly averageAttnWeights?: boolean;
-  /** Says that attnMask, which must be given, is the causal one. */
+  /** Says that attnMask, which must be given, is the causal one; a device with attention of its own then need not read it. */
   readonly isCausal?: boolean;
 }
 
@@ -225,7 +226,15 @@ export function attendHeads(
     joined = shown.matmul(v);
     if (averageAttnWeights) shown = shown.mean(1);
     if (single) shown = shown.squeeze(0);
-  } else joined = scaledDotProductAttention(q, k, v, { attnMask: mask, dropoutP });
+  } else {
+    const plain = (q: Tensor, k: Tensor, v: Tensor) =>
+      scaledDotProductAttention(q, k, v, { attnMask: mask, dropoutP });
+    // A device that masks by itself needs no mask.
+    const causal = o.isCausal === true && o.attnMask?.ndim === 2 && length === k.shape[2] &&
+      o.keyPaddingMask === undefined && extra === 0 && dropoutP === 0;
+    const params = { causal, scale: 1 / Math.sqrt(size) };
+    joined = (causal ? attentionOfDevice(q, k, v, params, plain) : undefined) ?? plain(q, k, v);
+  }
   const y = linear(
     joined.transpose(1, 2).reshape(batch, length, embedDim),
     o.outProjWeight,
