@@ -6,7 +6,15 @@
  * Weights, inputs and results are turned where they enter and leave, by the kernel that casts or updates them if there is one.
  */
 import type { Operand, RoutineCall, RoutineName, RoutineParams } from "../device.ts";
-import { constNode, makeNode, type Node, type NodeArgs, type NodeOf, opNode } from "../node.ts";
+import {
+  constNode,
+  makeNode,
+  type Node,
+  type NodeArgs,
+  type NodeOf,
+  opNode,
+  type RoutineResult,
+} from "../node.ts";
 import {
   composeView,
   contiguousStrides,
@@ -17,7 +25,7 @@ import {
   type Shape,
 } from "../shape.ts";
 import type { Graph } from "./order.ts";
-import { baseOf } from "./units.ts";
+import { baseOf } from "./graph_facts.ts";
 
 /** The second dimension moved to the end. */
 const lastOrder = <T>(list: readonly T[]): T[] => [list[0], ...list.slice(2), list[1]];
@@ -58,6 +66,8 @@ const routines: { readonly [R in RoutineName]?: { readonly weight: number } } = 
   convolutionWeight: { weight: 2 },
   maxPool: { weight: -1 },
   poolScatter: { weight: -1 },
+  batchNorm: { weight: -1 },
+  batchNormGradient: { weight: -1 },
 };
 const starts = (name: RoutineName) => name.startsWith("convolution");
 
@@ -101,6 +111,7 @@ class Arranger {
   readonly #pulled = new Set<Node>();
   /** What is computed of the sums over all of a channel. */
   readonly #statistics = new Set<Node>();
+  readonly #results = new Map<readonly RoutineResult[], readonly RoutineResult[]>();
   readonly #views = new Map<Node, Map<string, Node>>();
   /** Row-major copies of views. */
   readonly #copies = new Map<Node, Node>();
@@ -139,7 +150,7 @@ class Arranger {
     // Made anew where somebody reads them.
     if (node.kind === "view") return;
     if (this.#wantsLast(node)) {
-      this.#last.add(node);
+      if (node.shape.length > 2) this.#last.add(node);
       const made = this.#add(this.#turned(node));
       this.#made.set(node, made);
       if (this.#isStatistic(node)) this.#statistics.add(node);
@@ -170,7 +181,8 @@ class Arranger {
 
   #wantsLast(node: Node): boolean {
     if (this.chosen.has(node)) return true;
-    if (node.shape.length < 3) return false;
+    // A routine may have results without places beside those that have some.
+    if (node.shape.length < 3 && node.kind !== "routine") return false;
     switch (node.kind) {
       case "op":
         return this.#pulled.has(node) || node.src.some((s) => this.#follows(s));
@@ -200,7 +212,8 @@ class Arranger {
 
   /** A node with channels last. */
   #turned(node: Node): Node {
-    const { dtype, device } = node, rank = node.shape.length, shape = lastOrder(node.shape);
+    const { dtype, device } = node, rank = node.shape.length;
+    const shape = rank > 2 ? lastOrder(node.shape) : node.shape;
     const make = <K extends Node["kind"]>(kind: K, arg: NodeArgs[K], src: readonly Node[]) =>
       makeNode(kind, arg, src, shape, dtype, device, false);
     const src = () => node.src.map((s) => this.#turn(s));
@@ -219,11 +232,26 @@ class Arranger {
         return make("assemble", { ...node.arg, starts: node.arg.starts.map(lastOrder) }, src());
       case "routine": {
         const params = { ...node.arg.params, channelsLast: true } as RoutineParams[RoutineName];
-        return make("routine", { ...node.arg, params }, src().map((s) => this.#whole(s)));
+        const among = node.arg.among && {
+          ...node.arg.among,
+          results: this.#turnedResults(node.arg.among.results),
+        };
+        const arg = { ...node.arg, params, ...(among && { among }) };
+        return make("routine", arg, src().map((s) => this.#whole(s)));
       }
       default:
         throw new Error(`A ${node.kind} cannot have channels last`);
     }
+  }
+
+  /** The results of one call, of which those with places have channels last: one list for all its nodes. */
+  #turnedResults(results: readonly RoutineResult[]): readonly RoutineResult[] {
+    let turned = this.#results.get(results);
+    if (turned === undefined) {
+      turned = results.map((r) => r.shape.length > 2 ? { ...r, shape: lastOrder(r.shape) } : r);
+      this.#results.set(results, turned);
+    }
+    return turned;
   }
 
   /** A statistic that is repeated over its channel comes from another kernel. */
@@ -290,6 +318,7 @@ class Arranger {
 
   /** A node with its second dimension last. */
   #turn(source: Node): Node {
+    if (source.shape.length < 3) return this.#second(source);
     const { base, offset, strides } = this.#place(source);
     return this.#view(
       source,

@@ -17,8 +17,9 @@ import {
   numel,
   type Shape,
 } from "../shape.ts";
-import type { Segment, Unit, Units } from "./units.ts";
-import { baseOf, edgesOf, joinEdges, live } from "./units.ts";
+import { baseOf } from "./graph_facts.ts";
+import { edgesOf, joinEdges, type Segment } from "./spaces.ts";
+import { live, type Unit, type Units } from "./units.ts";
 
 /** What the emitter asks of the schedule. */
 export interface Memory {

@@ -1,12 +1,15 @@
 /** From a graph to a plan: cut into units, emit consumers before producers, order by what reads and writes what. */
 import type { Operand, RoutineCall } from "../device.ts";
 import type { Node, NodeOf } from "../node.ts";
-import { composeView, contiguousStrides, isContiguous, numel } from "../shape.ts";
+import { composeView, contiguousStrides, numel } from "../shape.ts";
 import type { Storage } from "../storage.ts";
 import { Emitter, Refine } from "./emit.ts";
 import { Conflict, type Graph, makeSteps, orderWorks, type Work } from "./order.ts";
 import type { Plan, Slot } from "./plan.ts";
-import { baseOf, cutUnits, edgesOf, isLeaf, live, type Unit, type Units } from "./units.ts";
+import { baseOf, isLeaf } from "./graph_facts.ts";
+import { Places } from "./places.ts";
+import { edgesOf } from "./spaces.ts";
+import { cutUnits, live, type Unit, type Units } from "./units.ts";
 
 /** Thrown when a kernel would have to read a value that only it, or a kernel already written, computes. */
 class Apart extends Error {
@@ -38,11 +41,7 @@ export function schedule(graph: Graph, fuse: boolean, away: Iterable<Node> = [])
 class Scheduler {
   readonly #slots: Slot[] = [];
   readonly #slotIds = new Map<Node | Storage, number>();
-  /** Node whose memory another node's value is written to. */
-  readonly #alias = new Map<Node, Node>();
-  readonly #stored = new Set<Node>();
-  /** Nodes whose memory an assignment of this plan overwrites. */
-  readonly #overwritten = new Set<Node>();
+  readonly #places: Places;
   readonly #units: Units;
   readonly #works: Work[] = [];
   #current: Work | undefined;
@@ -58,10 +57,11 @@ class Scheduler {
     readonly copied: ReadonlySet<Node>,
     readonly apart: ReadonlySet<Node>,
   ) {
-    this.#markStored();
+    this.#places = new Places(graph, copied, apart);
+    const { stored, alias } = this.#places;
     const users = new Map<Node, number>();
     for (const node of graph.order) {
-      if (node.kind === "view" && !this.#stored.has(node)) continue;
+      if (node.kind === "view" && !stored.has(node)) continue;
       if (isLeaf(node)) continue;
       if (node.kind === "routine" && node.arg.among !== undefined) {
         const { results } = node.arg.among, known = this.#calls.get(results);
@@ -70,78 +70,12 @@ class Scheduler {
       }
       for (const s of new Set(node.src.map(baseOf))) users.set(s, (users.get(s) ?? 0) + 1);
     }
-    const inPlace = (node: Node) => this.#alias.has(node);
-    this.#units = cutUnits(graph.order, { stored: this.#stored, users, apart, inPlace }, fuse);
-  }
-
-  /** The node that holds a root: itself, or the base of a view that shows all of it in order. */
-  #holder(node: Node): Node {
-    const base = baseOf(node);
-    const whole = base !== node && node.kind === "view" && node.arg.offset === 0 &&
-      numel(base.shape) === numel(node.shape) && isContiguous(node.shape, node.arg.strides);
-    return whole ? base : node;
-  }
-
-  /** The holder of a root, which keeps its value: not memory that this plan overwrites. */
-  #rootHolder(root: Node): Node {
-    const holder = this.#holder(root);
-    return this.#overwritten.has(holder) ? root : holder;
-  }
-
-  #markStored(): void {
-    const store = (node: Node) => {
-      if (node.storage === undefined) this.#stored.add(node);
-    };
-    for (const node of this.graph.order) {
-      if (node.kind !== "assign" || node.storage !== undefined) continue;
-      const [target] = node.src;
-      this.#overwritten.add(target);
-      for (const n of this.graph.order) {
-        if (target.storage !== undefined && n.storage === target.storage) this.#overwritten.add(n);
-      }
-    }
-    this.apart.forEach(store);
-    // A root keeps its value, so it may not lie in memory that later assignments change.
-    const taken = new Set<Node>(this.graph.roots.map((root) => this.#rootHolder(root)));
-    taken.forEach(store);
-    for (const node of this.graph.order) {
-      if (node.storage !== undefined) continue;
-      if (node.kind === "routine" && node.arg.name !== "allReduce") {
-        node.src.forEach((s) => store(baseOf(s)));
-      }
-      if (node.kind === "gather") store(baseOf(node.src[0]));
-      if (node.kind === "routine" || node.kind === "scatter" || node.kind === "assemble") {
-        store(node);
-      }
-      if (node.kind !== "assign") continue;
-      store(node);
-      this.#alias.set(node, node.src[0]);
-      // The kernel that computes the value writes it to the target, unless that has proved impossible.
-      const value = this.#holder(node.src[1]);
-      const direct = !isLeaf(value) && !taken.has(value) && !this.copied.has(node) &&
-        (value.kind === "op" || value.kind === "reduce" || value.kind === "gather");
-      if (!direct) {
-        // Read from memory of its own: computed while the target is written, it might see new elements.
-        const source = baseOf(node.src[1]);
-        if (!isLeaf(source)) store(source);
-        if (this.#place(source) === this.#place(node)) store(node.src[1]);
-        continue;
-      }
-      taken.add(value);
-      this.#alias.set(value, node.src[0]);
-      store(value);
-    }
-  }
-
-  /** The node or storage behind a node's memory. */
-  #place(node: Node): Node | Storage {
-    let at = node;
-    while (this.#alias.has(at)) at = this.#alias.get(at)!;
-    return at.storage ?? at;
+    const inPlace = (node: Node) => alias.has(node);
+    this.#units = cutUnits(graph.order, { stored, users, apart, inPlace }, fuse);
   }
 
   #slot(node: Node): number {
-    const place = this.#place(node);
+    const place = this.#places.place(node);
     let id = this.#slotIds.get(place);
     if (id === undefined) {
       const leaf = this.graph.leaves.indexOf(place as Storage);
@@ -160,11 +94,11 @@ class Scheduler {
     this.#current!.reads.add(node);
     const home = this.#units.home.get(node);
     const begun = home !== undefined && this.#begun.has(live(home));
-    if (begun && (live(home) === this.#current!.unit || !this.#stored.has(node))) {
+    if (begun && (live(home) === this.#current!.unit || !this.#places.stored.has(node))) {
       throw new Apart(node);
     }
-    if (node.storage === undefined && !this.#stored.has(node)) {
-      this.#stored.add(node);
+    if (node.storage === undefined && !this.#places.stored.has(node)) {
+      this.#places.stored.add(node);
       if (home === undefined) {
         const unit: Unit = {
           kind: "lone",
@@ -193,7 +127,7 @@ class Scheduler {
     const memory = {
       readSlot: (node: Node) => this.#read(node),
       writeSlot: (node: Node) => this.#write(node),
-      inMemory: (node: Node) => node.storage !== undefined || this.#stored.has(node),
+      inMemory: (node: Node) => node.storage !== undefined || this.#places.stored.has(node),
     };
     for (;;) {
       const emitter = new Emitter(memory, this.#units, edges, unit?.segments ?? [], unit);
@@ -209,7 +143,7 @@ class Scheduler {
   }
 
   #emitGroup(unit: Unit): void {
-    const outs = unit.nodes.filter((n) => this.#stored.has(n));
+    const outs = unit.nodes.filter((n) => this.#places.stored.has(n));
     if (outs.length === 0) return;
     let unsafe: Node[] = [];
     for (const node of outs) {
@@ -230,12 +164,12 @@ class Scheduler {
         const value = emitter.value(node, emitter.map(level));
         emitter.store(this.#write(node), node.dtype, emitter.map(level), value, level);
       }
-      unsafe = outs.filter((n) => this.#alias.has(n) && emitter.hazard(this.#slot(n)));
+      unsafe = outs.filter((n) => this.#places.alias.has(n) && emitter.hazard(this.#slot(n)));
     });
     if (unsafe.length === 0) return;
     throw new Conflict(
       this.graph.order.filter((a) =>
-        a.kind === "assign" && unsafe.includes(this.#holder(a.src[1]))
+        a.kind === "assign" && unsafe.includes(this.#places.holder(a.src[1]))
       ),
     );
   }
@@ -332,10 +266,14 @@ class Scheduler {
       case "routine":
         return this.#emitRoutine(node);
       case "assign": {
-        const value = this.#holder(node.src[1]);
+        const value = this.#places.holder(node.src[1]);
         // Written by the kernel of the value already; only the order of versions is left to state.
-        if (this.#alias.get(value) === node.src[0]) this.#current!.writes.add(node);
-        else this.#emitCopy(node.src[1], node, this.#stored.has(node.src[1]) ? "load" : "value");
+        if (this.#places.alias.get(value) === node.src[0]) this.#current!.writes.add(node);
+        else {this.#emitCopy(
+            node.src[1],
+            node,
+            this.#places.stored.has(node.src[1]) ? "load" : "value",
+          );}
         return;
       }
       default:
@@ -348,15 +286,15 @@ class Scheduler {
     this.#current = work;
     this.#begun.add(unit);
     if (unit.kind === "group") this.#emitGroup(unit);
-    else if (this.#stored.has(unit.nodes[0])) this.#emitLone(unit.nodes[0]);
+    else if (this.#places.stored.has(unit.nodes[0])) this.#emitLone(unit.nodes[0]);
     if (work.launches.length > 0 || work.writes.size > 0) this.#works.push(work);
     for (let u = this.#late.pop(); u !== undefined; u = this.#late.pop()) this.#emit(u);
   }
 
   plan(): Plan {
     for (const unit of this.#unitOrder().reverse()) this.#emit(unit);
-    const results = this.graph.roots.map((root) => this.#slot(this.#rootHolder(root)));
-    const inPlace = { holder: (n: Node) => this.#holder(n), alias: this.#alias };
+    const results = this.graph.roots.map((root) => this.#slot(this.#places.rootHolder(root)));
+    const inPlace = { holder: (n: Node) => this.#places.holder(n), alias: this.#places.alias };
     const works = orderWorks(this.graph, this.#works, inPlace);
     const written = this.graph.order.flatMap((n) => {
       if (n.kind !== "assign" || n.storage !== undefined) return [];

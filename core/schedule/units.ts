@@ -10,10 +10,16 @@
  */
 import type { Node } from "../node.ts";
 import { ops } from "../ops.ts";
-import { contiguousStrides, isContiguous, numel, type Shape } from "../shape.ts";
-
-/** `[inner, outer)` stride interval of the linear position that a group reduces over. */
-export type Segment = readonly [number, number];
+import { numel, type Shape } from "../shape.ts";
+import { baseOf, comesFromMemory, isLeaf, straightView, sumsOfMemoryLast } from "./graph_facts.ts";
+import {
+  broadcastsRows,
+  edgesOf,
+  joinEdges,
+  sameSegments,
+  type Segment,
+  segmentsOf,
+} from "./spaces.ts";
 
 /** One kernel to be, or one lone node. */
 export interface Unit {
@@ -55,17 +61,6 @@ const leastColumnSum = 1024;
 /** More members than this do not share a kernel: printing one is recursive, and registers run out long before. */
 const mostMembers = 256;
 
-/** The node behind views. */
-export function baseOf(node: Node): Node {
-  return node.kind === "view" && node.storage === undefined ? node.src[0] : node;
-}
-
-/** Whether a node needs no computation: its value lies in memory or is a constant or a ramp. */
-export function isLeaf(node: Node): boolean {
-  return node.storage !== undefined || node.kind === "const" || node.kind === "index" ||
-    node.kind === "buffer";
-}
-
 /** The group that a unit has become part of. */
 export function live(unit: Unit): Unit {
   while (unit.merged !== undefined) unit = unit.merged;
@@ -85,65 +80,8 @@ function needs(unit: Unit, other: Unit): boolean {
   return false;
 }
 
-/** Trailing products of a shape. */
-export function edgesOf(shape: Shape): number[] {
-  const edges = [1];
-  for (let d = shape.length - 1; d >= 0; d--) {
-    if (shape[d] !== 1) edges.push(edges[edges.length - 1] * shape[d]);
-  }
-  return edges;
-}
-
-/** Both edge lists as one divisor chain, or undefined when there is none. */
-export function joinEdges(a: readonly number[], b: readonly number[]): number[] | undefined {
-  const all = [...new Set([...a, ...b])].sort((x, y) => x - y);
-  for (let i = 1; i < all.length; i++) if (all[i] % all[i - 1] !== 0) return undefined;
-  return all;
-}
-
-/** The segments of dims of a shape, neighbours merged, innermost first. */
-export function segmentsOf(shape: Shape, dims: readonly number[]): Segment[] {
-  const strides = contiguousStrides(shape);
-  const out: Segment[] = [];
-  for (let d = shape.length - 1; d >= 0; d--) {
-    if (!dims.includes(d) || shape[d] === 1) continue;
-    const last = out[out.length - 1];
-    const outer = strides[d] * shape[d];
-    if (last !== undefined && last[1] === strides[d]) out[out.length - 1] = [last[0], outer];
-    else out.push([strides[d], outer]);
-  }
-  return out;
-}
-
-function sameSegments(a: readonly Segment[], b: readonly Segment[]): boolean {
-  return a.length === b.length && a.every((s, i) => s[0] === b[i][0] && s[1] === b[i][1]);
-}
-
 function rowCount(unit: Unit): number {
   return (unit.segments ?? []).reduce((n, [inner, outer]) => n / (outer / inner), unit.numel);
-}
-
-/** Whether a strided view of a row-level node repeats it exactly over the segments of the full space `shape`. */
-function broadcastsRows(
-  shape: Shape,
-  view: { offset: number; strides: readonly number[] },
-  segments: readonly Segment[],
-): boolean {
-  if (view.offset !== 0) return false;
-  const strides = contiguousStrides(shape);
-  let step = 1;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    if (shape[d] === 1) continue;
-    const low = strides[d], high = low * shape[d];
-    const touching = segments.filter(([inner, outer]) => inner < high && outer > low);
-    if (touching.length === 0) {
-      if (view.strides[d] !== step) return false;
-      step *= shape[d];
-    } else if (touching.length > 1 || touching[0][0] > low || touching[0][1] < high) {
-      return false;
-    } else if (view.strides[d] !== 0) return false;
-  }
-  return true;
 }
 
 /** What {@linkcode cutUnits} is told about the nodes of a graph. */
@@ -156,41 +94,6 @@ export interface CutFacts {
   readonly apart: ReadonlySet<Node>;
   /** Whether a node is written over memory that somebody may still read. */
   readonly inPlace: (node: Node) => boolean;
-}
-
-/** Whether a node shows all of its base in order. */
-function straightView(node: Node): boolean {
-  const base = baseOf(node);
-  return base === node || node.kind !== "view" ||
-    (numel(base.shape) === numel(node.shape) && node.arg.offset === 0 &&
-      isContiguous(node.shape, node.arg.strides));
-}
-
-/** Whether a kernel that reads a node finds it in memory in any case. */
-function comesFromMemory(base: Node): boolean {
-  return base.kind !== "const" && base.kind !== "index" &&
-    (isLeaf(base) || base.kind === "routine" || base.kind === "scatter" ||
-      base.kind === "assemble");
-}
-
-/**
- * A topological order in which sums of values in memory stand as late as their readers allow: by then the group that walks the same
- * rows, as the backward pass of a norm does, is there to be joined.
- */
-function sumsOfMemoryLast(order: readonly Node[], stored: ReadonlySet<Node>): Node[] {
-  const waiting = new Set<Node>(), out: Node[] = [];
-  for (const node of order) {
-    if (node.kind === "reduce" && !isLeaf(node) && comesFromMemory(baseOf(node.src[0]))) {
-      waiting.add(node);
-      continue;
-    }
-    // A view that nobody stores is read through the nodes behind it.
-    if (node.kind !== "view" || stored.has(node)) {
-      for (const s of node.src) if (waiting.delete(baseOf(s))) out.push(baseOf(s));
-    }
-    out.push(node);
-  }
-  return [...out, ...waiting];
 }
 
 /** Cuts `order` (topological, computed nodes only) into units. */
