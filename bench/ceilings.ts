@@ -1,13 +1,25 @@
 /**
  * `deno run -A bench/ceilings.ts --device cuda`: what bounds every step on a device, one JSON line each: the rate of the products of GPT-2, the bandwidth of
- * a copy, and the time of one kernel in a captured step of 10, 100 and 1,000. `--small` for a machine that only checks that it runs.
+ * a copy, the time of one kernel in a captured step of 10, 100 and 1,000, and a large linear layer in 16 and in eight bits, forward and backward. `--small` for a
+ * machine that only checks that it runs.
  */
 import { parseArgs } from "@std/cli/parse-args";
 
 const flags = parseArgs(Deno.args, { string: ["device", "dtype"], boolean: ["small"] });
 if (flags.device !== undefined) Deno.env.set("PTA_DEVICE", flags.device);
-const { backendOf, capture, defaultDevice, keep, ones, randn, realize, stepScope, zeros } =
-  await import("@pta/accelerated");
+const {
+  autocast,
+  backendOf,
+  capture,
+  defaultDevice,
+  keep,
+  nn,
+  ones,
+  randn,
+  realize,
+  stepScope,
+  zeros,
+} = await import("@pta/accelerated");
 type DType = import("@pta/accelerated").DType;
 const device = defaultDevice(), backend = backendOf(device);
 const dtype = (flags.dtype ?? "bfloat16") as DType;
@@ -71,4 +83,29 @@ for (const count of flags.small ? [10] : [10, 100, 1000]) {
   const ms = median(() => void step());
   print({ probe: "nodes", count, us_per_node: 1000 * ms / count });
   step.dispose();
+}
+// A linear layer with float32 parameters under autocast, and its twin of eight bits: rounding to them is part of the time.
+{
+  const size = flags.small ? 64 : 8192;
+  const layers = {
+    bfloat16: () => new nn.Linear(size, size, { bias: false }),
+    "float8 current": () => new nn.Float8Linear(size, size, { bias: false }),
+    "float8 delayed": () => new nn.Float8Linear(size, size, { bias: false, scaling: "delayed" }),
+  };
+  for (const [about, make] of Object.entries(layers)) {
+    using _scope = stepScope();
+    const layer = make(), x = randn([size, size]).to("bfloat16").requiresGrad_();
+    const g = randn([size, size]).to("bfloat16");
+    realize(x, g);
+    const step = capture(() => {
+      layer.weight.grad = x.grad = undefined;
+      const y = autocast({ dtype: "bfloat16" }, () => layer.forward(x));
+      y.backward(g);
+      realize(x.grad!, layer.weight.grad!);
+      return y;
+    });
+    const ms = median(() => void step());
+    print({ probe: "linear", about, size, ms, tflops: 6 * size ** 3 / ms / 1e9 });
+    step.dispose();
+  }
 }

@@ -46,7 +46,13 @@ export function performancePage(results: readonly Result[]): string {
             } TFLOP/s |`,
           );
         } else if (c.probe === "copy") lines.push(`| copy | ${Number(c.gb_s).toFixed(0)} GB/s |`);
-        else if (c.probe === "nodes") {
+        else if (c.probe === "linear") {
+          lines.push(
+            `| linear layer ${c.size} x ${c.size} x ${c.size} in ${c.about}, forward and backward | ${
+              Number(c.tflops).toFixed(0)
+            } TFLOP/s |`,
+          );
+        } else if (c.probe === "nodes") {
           lines.push(
             `| a kernel in a captured step of ${c.count} | ${
               Number(c.us_per_node).toFixed(2)

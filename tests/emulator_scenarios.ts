@@ -1,6 +1,7 @@
 /** What tests/emulator_test.ts has an emulated device do, each in a process of its own: `deno run -A tests/emulator_scenarios.ts NAME` prints the outcome as JSON. */
 import { address, compileCuda, NativeError, openDriver, openNvrtc, ParameterBlock } from "@pta/ffi";
 import { prelude } from "../core/backend/cuda/prelude.ts";
+import { float8Products } from "./emulator_float8.ts";
 import { products } from "./emulator_products.ts";
 
 /** What came of a scenario. */
@@ -314,6 +315,7 @@ export const scenarios: Readonly<Record<string, () => number[]>> = {
     return [];
   },
   products: () => products(driver, stream()),
+  float8Products: () => float8Products(driver, stream()),
   parameterBlockIsCopied: () => {
     const s = stream(), x = alloc(16), y = alloc(16);
     fill(x, 4, 1, s);

@@ -123,6 +123,15 @@ test("leaks are counted", async () => {
   assertEquals(findings, ["emulator: 1 allocations of 300 bytes together are left at the end"]);
 });
 
+test("products of eight-bit floats agree with loops, and what the library does not take is refused", async () => {
+  for (const delay of ["0", "1"]) {
+    const { outcome } = await run("float8Products", { PTA_EMULATOR_DELAY: delay });
+    const [difference, ...misuses] = outcome.values!;
+    assert(difference < 1e-6, `${difference}`);
+    assertEquals(misuses, new Array(12).fill(1));
+  }
+});
+
 test("products by cuBLASLt agree with loops, and misuse is refused", async () => {
   for (const delay of ["0", "1"]) {
     const { outcome } = await run("products", { PTA_EMULATOR_DELAY: delay });

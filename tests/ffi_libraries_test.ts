@@ -4,6 +4,7 @@ import {
   compileCuda,
   cublasComputeType_t,
   CublasError,
+  cublasLtMatmulDescAttributes_t,
   cublasStatus_t,
   cudaDataType_t,
   cudnnBackendDescriptorType_t,
@@ -83,7 +84,37 @@ test("cuBLASLt", openCublasLt, ({ calls, version }) => {
     CublasError,
   );
   assertEquals(error.status, "CUBLAS_STATUS_INVALID_VALUE");
+  // What products of eight-bit floats set, of these sizes and no others.
+  const {
+    CUBLASLT_MATMUL_DESC_A_SCALE_POINTER,
+    CUBLASLT_MATMUL_DESC_B_SCALE_POINTER,
+    CUBLASLT_MATMUL_DESC_FAST_ACCUM,
+  } = cublasLtMatmulDescAttributes_t;
+  const attributes = [
+    [CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, BigUint64Array.of(512n)],
+    [CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, BigUint64Array.of(1024n)],
+    [CUBLASLT_MATMUL_DESC_FAST_ACCUM, Int8Array.of(1)],
+  ] as const;
+  for (const [attribute, wanted] of attributes) {
+    const [desc] = at, bytes = wanted.byteLength;
+    calls.cublasLtMatmulDescSetAttribute(desc, attribute, wanted, bytes);
+    const got = new Uint8Array(8), size = new BigUint64Array(1);
+    calls.cublasLtMatmulDescGetAttribute(desc, attribute, got, bytes, size);
+    assertEquals(size[0], BigInt(bytes));
+    assertEquals(got.slice(0, bytes), new Uint8Array(wanted.buffer));
+    assertThrows(
+      () => calls.cublasLtMatmulDescSetAttribute(desc, attribute, new Uint8Array(16), 4),
+      CublasError,
+    );
+  }
   calls.cublasLtMatmulDescDestroy(at[0]);
+  for (const type of [cudaDataType_t.CUDA_R_8F_E4M3, cudaDataType_t.CUDA_R_8F_E5M2]) {
+    calls.cublasLtMatrixLayoutCreate(at, type, 64, 32, 64);
+    const got = new Int32Array(1), size = new BigUint64Array(1);
+    calls.cublasLtMatrixLayoutGetAttribute(at[0], 0, got, 4, size);
+    assertEquals([got[0], size[0]], [type, 4n]);
+    calls.cublasLtMatrixLayoutDestroy(at[0]);
+  }
   // Sizes of 64 bits and a leading dimension come back as given.
   calls.cublasLtMatrixLayoutCreate(at, cudaDataType_t.CUDA_R_16BF, 2 ** 33, 3, 2 ** 34);
   const value = new BigUint64Array(1), written = new BigUint64Array(1);
