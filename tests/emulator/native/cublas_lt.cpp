@@ -1,4 +1,4 @@
-// cuBLASLt: descriptors and the choice of an algorithm. There is one algorithm, and it works for whatever the library documents for H100.
+// cuBLASLt: descriptors and the choice of an algorithm. Its algorithms are one under several names, and it works for whatever the library documents for H100.
 #include "cublas_lt.h"
 #include <cstdio>
 #include <cstdlib>
@@ -160,15 +160,18 @@ API cublasLtMatmulAlgoGetHeuristic(void *handle, const MatmulDesc *d, const Layo
   }
   *returned = 0;
   if (int status = checkProblem(*d, *a, *b, *c, *dd)) return status;
-  HeuristicResult &r = results[0];
-  memset(&r, 0, sizeof r);
   // Some, so that a call that hands over too little shows.
   const uint64_t workspace = p->workspace < 1 << 16 ? 0 : 1 << 16;
-  r.algorithm = {algorithmMagic, problemOf(*d, *a, *b, *c, *dd), workspace, {}, {}};
-  memcpy(r.algorithm.alignment, p->alignment, sizeof p->alignment);
-  r.workspace = workspace;
-  r.waves = 1;
-  *returned = 1;
+  // Up to three, which differ by name only.
+  for (int i = 0; i < wanted && i < 3; ++i) {
+    HeuristicResult &r = results[i];
+    memset(&r, 0, sizeof r);
+    r.algorithm = {algorithmMagic, problemOf(*d, *a, *b, *c, *dd), workspace, {}, {(uint64_t)i}};
+    memcpy(r.algorithm.alignment, p->alignment, sizeof p->alignment);
+    r.workspace = workspace;
+    r.waves = 1;
+    *returned = i + 1;
+  }
   return SUCCESS;
 }
 
@@ -179,7 +182,7 @@ API cublasLtMatmulAlgoCheck(void *handle, const MatmulDesc *d, const Layout *a, 
     return INVALID_VALUE;
   }
   if (int status = checkProblem(*d, *a, *b, *c, *dd)) return status;
-  if (algorithm->magic != algorithmMagic) return INVALID_VALUE;
+  if (algorithm->magic != algorithmMagic || algorithm->problem != problemOf(*d, *a, *b, *c, *dd)) return INVALID_VALUE;
   memset(result, 0, sizeof *result);
   result->algorithm = *algorithm;
   result->workspace = algorithm->workspace;
