@@ -52,6 +52,13 @@ export interface RoutineParams extends FactorParams {
   readonly maxPool: PoolParams;
   /** `[gradient, index, out]`: sums `[..., windows]` into `[..., plane]` at the places that `maxPool` gave, flat in the plane. */
   readonly poolScatter: PoolScatterParams;
+  /**
+   * `[x, weight, bias, out, mean, scale]`: `out = (x - mean) * scale * weight + bias` of `[N, C, ...]`, where mean and scale, 1 by the deviation, are those of each channel; all
+   * of a channel float32.
+   */
+  readonly batchNorm: BatchNormParams;
+  /** `[x, gradient, weight, mean, scale, xGradient, weightGradient, biasGradient]`: gradients of `batchNorm`, given that of `out`. */
+  readonly batchNormGradient: BatchNormParams;
   /** `[x, out]`: running `op` along the last dimension; see {@linkcode ScanOp}. */
   readonly scan: { readonly op: ScanOp };
   /** `[a, b, out]`: `out[i] = a[i] * out[i - 1] + b[i]` along the last dimension, from 0. */
@@ -148,6 +155,14 @@ export interface PoolScatterParams {
   readonly channelsLast?: boolean;
 }
 
+/** How channels are normalised. */
+export interface BatchNormParams {
+  /** Added to the variance. */
+  readonly eps: number;
+  /** See {@linkcode Backend.channelsLast}. */
+  readonly channelsLast?: boolean;
+}
+
 /** Names of the routines: what cannot, or should not, be a fused kernel. */
 export type RoutineName = keyof RoutineParams;
 
@@ -237,6 +252,8 @@ export interface Backend {
    * (weights too) as `[N, ...spatial, C]`, row-major. Absent where it never had.
    */
   channelsLast?(call: RoutineCall): boolean;
+  /** Whether the routines `batchNorm` and `batchNormGradient` are there for such an operand `[N, C, ...]` and wanted rather than kernels. A backend without this never wants them. */
+  normalizes?(x: Operand): boolean;
   /** Whether `matmulFloat8` runs on hardware for it, so that it is faster than the float32 product that emulates it. */
   readonly multipliesFloat8?: boolean;
   /**

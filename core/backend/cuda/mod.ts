@@ -20,6 +20,7 @@ import { newStats } from "../stats.ts";
 import type { LaunchFacts } from "./arrange.ts";
 import { makeGraphs } from "./graphs.ts";
 import { bindKernel, type CudaExecutable, executable, SCRATCH } from "./kernels.ts";
+import { cudnnNorms } from "./cudnn_norm.ts";
 import { type CudaBuffer, CudaMemory } from "./memory.ts";
 import { cudaAttends } from "./routine_attention.ts";
 import { halfRoutines, wantsChannelsLast } from "./routine_table.ts";
@@ -145,6 +146,11 @@ export class CudaBackend implements Backend {
     return multipliesFloat8(this.runtime);
   }
 
+  /** See {@linkcode Backend.normalizes}: by cuDNN where `PTA_CUDNN_NORM=on`. */
+  normalizes(x: Operand): boolean {
+    return cudnnNorms(this.runtime)?.has(x) ?? false;
+  }
+
   /** See {@linkcode Backend.channelsLast}; `PTA_CUDNN_LAYOUT` decides. */
   channelsLast(call: RoutineCall): boolean {
     return wantsChannelsLast(this.runtime, call);
@@ -188,25 +194,31 @@ export class CudaBackend implements Backend {
     const counted = (
       { start, wait }: RoutineLaunch,
       buffers: readonly CudaBuffer[],
+      results: number,
     ): RoutineLaunch => {
       const run = () => {
         stats.routines++;
         start();
       };
       const known = facts.get(start);
-      const pointers = buffers.map((b) => b.pointer), last = pointers.length - 1;
+      const pointers = buffers.map((b) => b.pointer), first = pointers.length - results;
       // What runs beside the stream keeps its place. All others may use the scratch memory.
       if (known !== undefined) facts.set(run, known);
       else if (wait === undefined) {
-        facts.set(run, { reads: pointers.slice(0, last), writes: [pointers[last], SCRATCH] });
+        facts.set(run, {
+          reads: pointers.slice(0, first),
+          writes: [...pointers.slice(first), SCRATCH],
+        });
       }
       return { start: run, wait };
     };
     return Object.fromEntries(
       Object.entries(routines).map(([name, routine]) => [
         name,
-        (call: never, buffers: never) =>
-          counted((routine as (c: never, b: never) => RoutineLaunch)(call, buffers), buffers),
+        (call: RoutineCall, buffers: readonly CudaBuffer[]) => {
+          const bound = (routine as (c: unknown, b: unknown) => RoutineLaunch)(call, buffers);
+          return counted(bound, buffers, call.results ?? 1);
+        },
       ]),
     ) as Routines;
   }

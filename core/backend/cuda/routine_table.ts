@@ -5,6 +5,7 @@ import {
   type CudnnConvolutions,
   cudnnConvolutions,
 } from "./cudnn_convolution.ts";
+import { cudnnNorms, type NormName } from "./cudnn_norm.ts";
 import { cudaMatmulFloat8, cudaQuantizeFloat8 } from "./float8_kernels.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { cudaAttention } from "./routine_attention.ts";
@@ -58,7 +59,7 @@ export const halfRoutines: ReadonlySet<RoutineName> = new Set([
  */
 export function cudaRoutines(
   runtime: CudaRuntime,
-): Pick<Routines, KernelRoutineName | "attention" | "attentionGradient"> {
+): Pick<Routines, KernelRoutineName | "attention" | "attentionGradient" | NormName> {
   const own = kernelRoutines(runtime);
   const cudnn = () => cudnnConvolutions(runtime);
   return {
@@ -67,13 +68,26 @@ export function cudaRoutines(
     convolution: convolutionBy(cudnn, own.convolution),
     convolutionInput: convolutionBy(cudnn, own.convolutionInput),
     convolutionWeight: convolutionBy(cudnn, own.convolutionWeight),
+    batchNorm: normBy(runtime),
+    batchNormGradient: normBy(runtime),
   };
 }
 
+/** By cuDNN: called only where it has engines; see {@linkcode cudnnNorms}. */
+const normBy = <R extends NormName>(runtime: CudaRuntime): CudaRoutine<R> => (call, buffers) => {
+  const norms = cudnnNorms(runtime);
+  if (norms === undefined) throw new Error(`Cannot run ${call.name}: cuDNN is switched off`);
+  const bound = norms.bind(
+    call as unknown as RoutineCall<NormName>,
+    buffers as readonly CudaBuffer[],
+  );
+  return { start: bound };
+};
+
 /** Whether a routine's operands had better have channels last; see `Backend.channelsLast`. */
 export function wantsChannelsLast(runtime: CudaRuntime, call: RoutineCall): boolean {
-  // Pooling goes along with the convolutions around it, as far as its kernels can.
-  if (call.name === "maxPool") return true;
+  // Pooling and normalisation go along with the convolutions around it, as far as its kernels can.
+  if (["maxPool", "batchNorm", "batchNormGradient"].includes(call.name)) return true;
   if (call.name === "poolScatter") {
     return (call as RoutineCall<"poolScatter">).params.windows !== undefined;
   }

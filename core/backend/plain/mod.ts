@@ -15,6 +15,7 @@ import { matmulFloat8, quantizeFloat8 } from "./float8.ts";
 import { householder, reflectors } from "./factor_qr.ts";
 import { svd } from "./factor_svd.ts";
 import { cofactor, matrixExp } from "./matrix_functions.ts";
+import { batchNorm, batchNormGradient } from "./norm.ts";
 import { maxPool, poolScatter } from "./pool.ts";
 import { recurrence, scan } from "./scan.ts";
 import { scatterReduce } from "./scatter.ts";
@@ -45,6 +46,8 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   scatterReduce,
   attention,
   attentionGradient,
+  batchNorm,
+  batchNormGradient,
   quantizeFloat8,
   matmulFloat8,
   cholesky,

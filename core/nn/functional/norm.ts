@@ -1,5 +1,8 @@
 /** Normalisations. */
 import { isReplaying } from "../../draws.ts";
+import type { NodeOf } from "../../node.ts";
+import { wrap } from "../../tensor/base.ts";
+import { batchNormOfDevice } from "./fused_norm.ts";
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { dueWithNext, noGrad, type Tensor } from "../../tensor/mod.ts";
 
@@ -243,6 +246,18 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
     );
   }
   if (x.numel === 0) return affine(x, options);
+  const source = wasHalf(x) ? wrap(x.node.src[0]) : x;
+  const fused = batchNormOfDevice(x, source, weight, bias, eps, (x, weight, bias) => {
+    return batchNormComposed(x, dims, { weight, bias, eps });
+  });
+  if (fused === undefined) return batchNormComposed(x, dims, options);
+  trackStatistics(options, fused.mean, fused.variance, count / Math.max(1, count - 1));
+  return fused.out;
+}
+
+/** Training batch normalisation by kernels. */
+function batchNormComposed(x: Tensor, dims: readonly number[], options: BatchNormOptions): Tensor {
+  const { weight, bias, eps = 1e-5 } = options, count = x.numel / x.shape[1];
   const { mean, variance } = statistics(x, dims, options);
   const scale = variance.add(eps).rsqrt(), normal = x.sub(mean).mul(scale);
   // Gradients are asked for from the last to the first: that of the weight before that of the bias, as above.
@@ -277,7 +292,8 @@ function statistics(x: Tensor, dims: readonly number[], options: BatchNormOption
 }
 
 /** Whether a tensor holds what 16 bits held, as under autocast. */
-function wasHalf({ node }: Tensor): boolean {
+function wasHalf(x: Tensor): x is Tensor & { node: NodeOf<"op"> } {
+  const { node } = x;
   return node.kind === "op" && node.arg.op === "cast" && node.dtype === "float32" &&
     ["float16", "bfloat16"].includes(node.src[0].dtype);
 }

@@ -48,10 +48,13 @@ int wanted(int name) {
   case 1600: return 18;
   case 2202: return 31;
   case 3007: return 14;
+  case 2000: case 2100: return 27;
+  case 2001: return 28;
   case 405: case 2702: return CHAR;
   case 201: case 204: case 401: case 407: case 702: case 703: case 704: case 705: case 708: case 709: case 710: case 711: case 714: case 715: case 716:
   case 717: case 750: case 751: case 752: case 753: case 801: case 1520: case 1521: case 1522: case 1523: case 1610: case 1611: case 1612: case 2200:
-  case 2201: case 2800: case 2801: case 2802: case 2803: case 2804: case 2805: case 2811: case 3000: case 3005: case 3006: return DESCRIPTOR;
+  case 2201: case 2002: case 2003: case 2004: case 2005: case 2006: case 2007: case 2013: case 2101: case 2102: case 2103: case 2104: case 2105: case 2107:
+  case 2108: case 2109: case 2800: case 2801: case 2802: case 2803: case 2804: case 2805: case 2811: case 3000: case 3005: case 3006: return DESCRIPTOR;
   default: return -1;
   }
 }
@@ -77,6 +80,7 @@ std::vector<Ref> enginesFor(const Ref &graph) {
     return {engine(graph, type == F64 ? std::vector<int>{} : std::vector<int>{TENSOR_CORE})};
   }
   if (operations.size() == 1 && first.kind == SDPA_FORWARD) return {engine(graph, {TENSOR_CORE})};
+  if (operations.size() == 1 && (first.kind == NORM_FORWARD || first.kind == NORM_BACKWARD)) return {engine(graph, {})};
   int products = 0;
   for (const Ref &o : operations) products += o->kind == OP_MATMUL;
   if (products == 5) return {engine(graph, {TENSOR_CORE, NONDETERMINISTIC})};

@@ -40,6 +40,25 @@ int checkConvolution(const Descriptor &d, int description, int xName, int wName,
   return SUCCESS;
 }
 
+int checkNorm(const Descriptor &d) {
+  const bool forward = d.kind == NORM_FORWARD;
+  if (int error = forward ? need(d, {2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2013}) : need(d, {2100, 2101, 2102, 2103, 2104, 2105, 2107, 2108, 2109})) return error;
+  if (d.number(forward ? 2000 : 2100) != 2 || (forward && d.number(2001) != 1)) return refuse(NOT_SUPPORTED, "another normalisation than of batches in training");
+  const Tensor x(*d.at(forward ? 2002 : 2101));
+  if (x.dims.size() < 4) return refuse(NOT_SUPPORTED, "%zu dimensions", x.dims.size());
+  const std::vector<int> alike = forward ? std::vector<int>{2013} : std::vector<int>{2104, 2109};
+  const std::vector<int> ofChannels = forward ? std::vector<int>{2003, 2004, 2005, 2006} : std::vector<int>{2102, 2103, 2105, 2107, 2108};
+  for (int name : alike) {
+    const Tensor t(*d.at(name));
+    if (t.dims != x.dims || t.strides != x.strides || t.type != x.type) return refuse(SHAPE_MISMATCH, "attribute %d differs from x", name);
+  }
+  for (int name : ofChannels) {
+    const Tensor t(*d.at(name));
+    if (t.type != F32 || t.count() != x.dims[1] || t.dims.size() < 2 || t.dims[1] != x.dims[1]) return refuse(SHAPE_MISMATCH, "attribute %d is not of channels", name);
+  }
+  return SUCCESS;
+}
+
 int checkAttention(const Descriptor &d) {
   if (int error = need(d, {2800, 2801, 2802, 2803})) return error;
   const Tensor q(*d.at(2800)), k(*d.at(2801)), v(*d.at(2802)), o(*d.at(2803));
@@ -75,6 +94,7 @@ int check(const Descriptor &d) {
   case OP_REDUCTION: return need(d, {1610, 1611, 1612});
   case OP_RESHAPE: return need(d, {2200, 2201});
   case BAND_MASK: return need(d, {3000, 3005, 3006, 3007});
+  case NORM_FORWARD: case NORM_BACKWARD: return checkNorm(d);
   case SDPA_FORWARD: return checkAttention(d);
   case OPERATIONGRAPH: return need(d, {801});
   case ENGINEHEUR: return need(d, {200, 201});

@@ -241,6 +241,50 @@ void mask(Job &job, const Descriptor &d) {
   store(job, Y, x);
 }
 
+// Calls `visit` with the number of each element of a channel in a row-major tensor.
+template <class F> void eachOf(const Tensor &x, i64 channel, F visit) {
+  const i64 places = x.count() / x.dims[0] / x.dims[1];
+  for (i64 n = 0; n < x.dims[0]; ++n)
+    for (i64 p = 0; p < places; ++p) visit((n * x.dims[1] + channel) * places + p);
+}
+
+void normalize(Job &job, const Descriptor &d) {
+  const Tensor X(*d.at(2002));
+  const std::vector<double> x = load(job, X), weight = load(job, Tensor(*d.at(2005))), bias = load(job, Tensor(*d.at(2006)));
+  const double eps = load(job, Tensor(*d.at(2007)))[0], count = (double)X.count() / X.dims[1];
+  std::vector<double> y(x.size()), mean(weight.size()), scale(weight.size());
+  for (i64 c = 0; c < X.dims[1]; ++c) {
+    double sum = 0, squares = 0;
+    eachOf(X, c, [&](i64 i) { sum += x[i]; });
+    mean[c] = sum / count;
+    eachOf(X, c, [&](i64 i) { squares += (x[i] - mean[c]) * (x[i] - mean[c]); });
+    scale[c] = 1 / std::sqrt(squares / count + eps);
+    eachOf(X, c, [&](i64 i) { y[i] = (x[i] - mean[c]) * scale[c] * weight[c] + bias[c]; });
+  }
+  store(job, Tensor(*d.at(2013)), y);
+  store(job, Tensor(*d.at(2003)), mean);
+  store(job, Tensor(*d.at(2004)), scale);
+}
+
+void normalizeBack(Job &job, const Descriptor &d) {
+  const Tensor X(*d.at(2101));
+  const std::vector<double> x = load(job, X), mean = load(job, Tensor(*d.at(2102))), scale = load(job, Tensor(*d.at(2103)));
+  const std::vector<double> g = load(job, Tensor(*d.at(2104))), weight = load(job, Tensor(*d.at(2105)));
+  const double count = (double)X.count() / X.dims[1];
+  std::vector<double> dx(x.size()), dWeight(weight.size()), dBias(weight.size());
+  for (i64 c = 0; c < X.dims[1]; ++c) {
+    auto normal = [&](i64 i) { return (x[i] - mean[c]) * scale[c]; };
+    eachOf(X, c, [&](i64 i) {
+      dBias[c] += g[i];
+      dWeight[c] += g[i] * normal(i);
+    });
+    eachOf(X, c, [&](i64 i) { dx[i] = (g[i] - (dBias[c] + normal(i) * dWeight[c]) / count) * scale[c] * weight[c]; });
+  }
+  store(job, Tensor(*d.at(2109)), dx);
+  store(job, Tensor(*d.at(2107)), dWeight);
+  store(job, Tensor(*d.at(2108)), dBias);
+}
+
 } // namespace
 
 void run(Job &job) {
@@ -248,6 +292,8 @@ void run(Job &job) {
     const Descriptor &d = *operation;
     switch (d.kind) {
     case CONV_FORWARD: case CONV_DATA: case CONV_FILTER: convolve(job, d); break;
+    case NORM_FORWARD: normalize(job, d); break;
+    case NORM_BACKWARD: normalizeBack(job, d); break;
     case SDPA_FORWARD: attend(job, d); break;
     case OP_POINTWISE: pointwise(job, d); break;
     case OP_MATMUL: multiply(job, d); break;
