@@ -23,6 +23,7 @@ const isTurned = (call: RoutineCall): boolean =>
 
 /** Copies `[N, ..., C]` to `[N, C, ...]`, or back. */
 function turn(from: Float64Array, to: Float64Array, shape: readonly number[], back: boolean): void {
+  if (shape.length < 3) return to.set(from);
   const channels = shape[shape.length - 1], places = numel(shape.slice(1, -1));
   for (let i = 0; i < numel(shape); i++) {
     const c = i % channels, rest = Math.floor(i / channels), p = rest % places;
@@ -41,6 +42,11 @@ export class LastRef extends RefBackend {
   channelsLast(call: RoutineCall): boolean {
     return this.wants(call);
   }
+  /** Whether batch norm is a routine. */
+  isNormalizing = false;
+  normalizes(): boolean {
+    return this.isNormalizing;
+  }
   constructor() {
     super();
     const own = this.routines as unknown as Record<string, Bind>;
@@ -51,21 +57,23 @@ export class LastRef extends RefBackend {
     return (call, buffers) => {
       if (!isTurned(call)) return bind(call, buffers);
       this.turned[call.name] = (this.turned[call.name] ?? 0) + 1;
-      const shapes = call.operands.map((o) => o.shape), last = shapes.length - 1;
+      const shapes = call.operands.map((o) => o.shape), first = shapes.length - (call.results ?? 1);
       const plain = shapes.map((s, i) => this.alloc(buffers[i].dtype, numel(s)));
       const operands = call.operands.map((o): Operand => {
-        const shape = channelsSecond(o.shape);
+        const shape = o.shape.length < 3 ? o.shape : channelsSecond(o.shape);
         return { ...o, shape, strides: contiguousStrides(shape) };
       });
       const inner = bind({ ...call, operands }, plain);
       const valuesOf = (b: Buffer) => (b as unknown as Values).values;
       return {
         start: () => {
-          shapes.slice(0, -1).forEach((s, i) =>
+          shapes.slice(0, first).forEach((s, i) =>
             turn(valuesOf(buffers[i]), valuesOf(plain[i]), s, false)
           );
           inner.start();
-          turn(valuesOf(plain[last]), valuesOf(buffers[last]), shapes[last], true);
+          shapes.slice(first).forEach((s, i) =>
+            turn(valuesOf(plain[first + i]), valuesOf(buffers[first + i]), s, true)
+          );
         },
       };
     };

@@ -108,6 +108,44 @@ Deno.test("channels last: a convolution that does not want them reads row-major 
   got.forEach((g, i) => closeNumbers(g, want[i], { atol: 1e-5, rtol: 1e-5 }, `result ${i}`));
 });
 
+/** A batch norm between convolutions: results, running statistics, gradients and gradients of gradients. */
+function normalized(device: string, affine: boolean, dtype: "float32" | "bfloat16"): number[][] {
+  return on(device, () => {
+    const x = filled([2, 3, 6, 5], 0.7), stem = filled([6, 3, 3, 3], 0.37);
+    const weight = filled([6], 0.3), bias = filled([6], 0.9), w = filled([6, 6, 3, 3], 0.53);
+    const runningMean = filled([6], 0.1, false), runningVar = filled([6], 0.2, false).square();
+    const options = { runningMean, runningVar, training: true, ...(affine && { weight, bias }) };
+    const body = () => F.conv2d(F.batchNorm(F.conv2d(x, stem), options).relu(), w);
+    const y = (dtype === "float32" ? body() : autocast({ dtype }, body)).to("float32");
+    const inputs = affine ? [x, stem, weight, bias] : [x, stem];
+    const first = grad(y.square().sum(), inputs, { createGraph: true });
+    const all = [y, runningMean, runningVar, ...first];
+    if (dtype === "float32") {
+      all.push(...grad(first.map((g) => g.square().sum()).reduce((a, b) => a.add(b)), inputs));
+      all.push(...grad(body().square().sum(), inputs));
+    }
+    realize(...all);
+    return all.map(numbers);
+  });
+}
+
+for (const affine of [true, false]) {
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    Deno.test(`channels last: batch norm as a routine, ${dtype}, affine ${affine}`, () => {
+      const want = normalized("ref", affine, dtype), before = lastRef.turned.batchNorm ?? 0;
+      lastRef.isNormalizing = true;
+      const got = normalized("ref-last", affine, dtype);
+      lastRef.isNormalizing = false;
+      assert(lastRef.turned.batchNorm! > before);
+      const rtol = dtype === "float32" ? 1e-4 : 4e-2;
+      got.forEach((g, i) => {
+        const most = Math.max(...want[i].map(Math.abs));
+        closeNumbers(g, want[i], { atol: rtol * most, rtol }, `result ${i}`);
+      });
+    });
+  }
+}
+
 Deno.test("channels last: one-dimensional convolutions and volumes", () => {
   const run = (device: string) =>
     on(device, () => {
@@ -200,23 +238,29 @@ const at = (file: string) => new URL(file, import.meta.url).pathname;
 const reason = whyNotEmulated();
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-// Convolutions that are asked for channels last, in float32 and bfloat16.
-for (const [layout, turned] of [["auto", [0, 11]], ["nhwc", [11, 11]], ["nchw", [0, 0]]] as const) {
+// Convolutions that are asked for channels last, in float32 and bfloat16; three batch norms have two directions and are planned in both orders.
+const trainings: { env: Record<string, string>; turned: number[]; planned: number }[] = [
+  { env: { PTA_CUDNN_LAYOUT: "auto" }, turned: [0, 11], planned: 11 },
+  { env: { PTA_CUDNN_LAYOUT: "nhwc" }, turned: [11, 11], planned: 11 },
+  { env: { PTA_CUDNN_LAYOUT: "nchw" }, turned: [0, 0], planned: 11 },
+  { env: { PTA_CUDNN_NORM: "on" }, turned: [0, 11], planned: 11 + 8 },
+];
+for (const { env, turned, planned } of trainings) {
   Deno.test({
-    name: `channels last: training through the emulated cuDNN, PTA_CUDNN_LAYOUT=${layout}${
+    name: `channels last: training through the emulated cuDNN, ${Object.entries(env)}${
       reason === undefined ? "" : ` (skipped: ${reason})`
     }`,
     ignore: reason !== undefined,
     fn: async () => {
       const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", at("channels_last_run.ts")],
-        env: { PTA_CUDNN_LAYOUT: layout },
+        env,
       }).output();
       assertEquals(code, 0, text(stderr));
       const all: Result[] = JSON.parse(text(stdout).trim().split("\n").at(-1)!);
-      assertEquals(all.map((r) => r.turned), [...turned]);
+      assertEquals(all.map((r) => r.turned), turned);
       for (const { low, want, plain, captured, plans } of all) {
-        assertEquals(plans, 11);
+        assertEquals(plans, planned);
         assert(want.losses[4] < want.losses[0] * 0.8);
         const atol = low === "float32" ? 1e-5 : 2e-3;
         for (const got of [plain, captured]) {
