@@ -16,15 +16,19 @@ import {
   convolutionOperations,
 } from "../core/backend/cuda/cudnn_convolution.ts";
 import { CudnnGraphs } from "../core/backend/cuda/cudnn_graph.ts";
+import { type NormGraph, normKey, normOperations } from "../core/backend/cuda/cudnn_norm.ts";
 import { attentionGraph } from "../core/backend/cuda/routine_attention.ts";
 import type { Operand } from "../core/device.ts";
 import { DiskCache } from "../core/backend/cuda/disk_cache.ts";
+import { channelsLastStrides } from "../core/schedule/channels_last.ts";
 
 /** What came of the plans of one device. */
 export interface Planned {
   readonly device: string;
   /** What the engines do with numbers, by what was planned; null where no engine fits. */
   readonly notes: { readonly [label: string]: readonly number[] | null };
+  /** Bytes of scratch memory, likewise. */
+  readonly scratch: { readonly [label: string]: number };
   readonly counts: { readonly built: number; readonly fromDisk: number };
   /** The same, by a second process that shares the folder of plans. */
   readonly again: { readonly built: number; readonly fromDisk: number };
@@ -148,17 +152,67 @@ const attentions: readonly {
   },
 ];
 
+/** What a ResNet-50 is made of, with channels last and second. */
+const bottleneck: readonly { label: string; graph: ConvolutionGraph }[] = ([
+  ["stem", [64, 3, 224, 224], [64, 3, 7, 7], [64, 64, 112, 112], 2, 3],
+  ["1x1", [64, 64, 56, 56], [256, 64, 1, 1], [64, 256, 56, 56], 1, 0],
+  ["3x3", [64, 128, 28, 28], [128, 128, 3, 3], [64, 128, 28, 28], 1, 1],
+  ["3x3 stride 2", [64, 128, 56, 56], [128, 128, 3, 3], [64, 128, 28, 28], 2, 1],
+] as const).flatMap(([label, x, w, y, step, pad]) =>
+  (["convolution", "convolutionInput", "convolutionWeight"] as const).flatMap((name) => {
+    const second: ConvolutionGraph = {
+      name,
+      dtype: "bfloat16",
+      params: { stride: [step, step], padding: [pad, pad], dilation: [1, 1], groups: 1 },
+      shapes: [x, w, y],
+      alignment: 16,
+    };
+    const last = { ...second, strides: [x, w, y].map(channelsLastStrides) };
+    return [{ label: `${name} ${label} last`, graph: last }, {
+      label: `${name} ${label} second`,
+      graph: second,
+    }];
+  })
+);
+const norms: readonly { label: string; graph: NormGraph }[] = ([[64, 64, 112, 112], [
+  64,
+  2048,
+  7,
+  7,
+]] as const).flatMap((shape) =>
+  (["batchNorm", "batchNormGradient"] as const).flatMap((name) =>
+    [true, false].map((channelsLast) => ({
+      label: `${name} [${shape}] ${channelsLast ? "last" : "second"}`,
+      graph: { name, dtype: "bfloat16" as const, shape, channelsLast },
+    }))
+  )
+);
+
 function plan(
   cudnn: CudnnGraphs,
   withAttention: boolean,
+  scratch: Record<string, number> = {},
 ): Record<string, readonly number[] | null> {
   const all: Record<string, readonly number[] | null> = {};
+  for (const { label, graph } of bottleneck) {
+    const make = () => convolutionOperations(cudnn, graph);
+    const choice = { tensorCores: true, workspace: 1 << 30 };
+    const made = cudnn.plan(convolutionKey(graph), make, choice);
+    all[`resnet ${label}`] = made?.notes ?? null;
+    if (made !== undefined) scratch[`resnet ${label}`] = made.workspace;
+  }
   for (const { label, graph, tensorCores } of convolutions) {
     const make = () => convolutionOperations(cudnn, graph);
     const choice = { tensorCores, workspace: 1 << 30 };
     all[label] = cudnn.plan(convolutionKey(graph), make, choice)?.notes ?? null;
   }
   if (!withAttention) return all;
+  for (const { label, graph } of norms) {
+    const choice = { tensorCores: true, workspace: 1 << 30 };
+    const made = cudnn.plan(normKey(graph), () => normOperations(cudnn, graph), choice);
+    all[label] = made?.notes ?? null;
+    if (made !== undefined) scratch[label] = made.workspace;
+  }
   for (const { label, operands, causal } of attentions) {
     const choice = { tensorCores: true, workspace: 1 << 30, repeats: false };
     const directions = { forward: attentionForward, backward: attentionBackward };
@@ -186,9 +240,10 @@ if (import.meta.main) {
         new DiskCache(folder),
       );
     const first = make(), second = make();
-    const notes = plan(first, driver !== "none");
+    const scratch: Record<string, number> = {};
+    const notes = plan(first, driver !== "none", scratch);
     plan(second, driver !== "none");
-    planned.push({ device, notes, counts: first.counts, again: second.counts });
+    planned.push({ device, notes, scratch, counts: first.counts, again: second.counts });
     Deno.removeSync(folder, { recursive: true });
   }
   console.log(JSON.stringify(planned));

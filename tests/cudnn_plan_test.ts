@@ -77,7 +77,7 @@ Deno.test({
     assertEquals(code, 0, text(stderr));
     const all: Planned[] = JSON.parse(text(stdout).trim().split("\n").at(-1)!);
     assertEquals(all.map((p) => p.device), devices);
-    for (const { device, notes: found, counts, again } of all) {
+    for (const { device, notes: found, scratch, counts, again } of all) {
       const labels = Object.keys(found);
       await t.step(`${device}: every convolution has an engine`, () => {
         const lost = labels.filter((l) => l.startsWith("convolution") && found[l] === null);
@@ -90,6 +90,31 @@ Deno.test({
           assert(!found[`${name} float32`]!.includes(cores));
           assert(found[`${name} float32 tf32`]!.includes(cores));
         }
+      });
+      await t.step(`${device}: with channels last nothing is turned in scratch memory`, () => {
+        const resnet = labels.filter((l) => l.startsWith("resnet "));
+        assertEquals(resnet.filter((l) => found[l] === null), []);
+        assertEquals(resnet.length, 24);
+        for (const label of resnet.filter((l) => l.endsWith(" last") && !l.includes("stem"))) {
+          const bytes = scratch[label], plain = scratch[label.replace(/last$/, "second")];
+          // Row-major operands are turned there, tens of megabytes of them; what is left are partial sums of weights' gradients.
+          assert(bytes < 8e6, `${label}: ${bytes} bytes`);
+          assert(plain === 0 || bytes < plain, `${label}: ${bytes} and ${plain} bytes`);
+        }
+      });
+      await t.step({
+        name: `${device}: batch norm has engines in both orders${
+          driver === undefined ? " (skipped: no cuda.h or no C compiler)" : ""
+        }`,
+        ignore: driver === undefined,
+        fn: () => {
+          const norms = labels.filter((l) => l.startsWith("batchNorm"));
+          assertEquals(norms.filter((l) => found[l] === null), []);
+          assertEquals(norms.length, 8);
+          for (const label of norms.filter((l) => l.endsWith(" last"))) {
+            assert(scratch[label] < 2e6, `${label}: ${scratch[label]} bytes`);
+          }
+        },
       });
       await t.step({
         name: `${device}: attention forward and backward have engines${
