@@ -34,8 +34,13 @@ const WORKSPACE = 1 << 30;
 const OLDEST = 92100;
 const aligned = (bytes: number) => Math.ceil(bytes / 256) * 256;
 
+/** Plans that are built (not taken from the disk) for shapes that come by, each in a second or so: whoever has other lengths in every step should not wait for more. */
+const MOST_BUILT = 128;
+
 /** Attention on one device. */
 export class CudnnAttention {
+  readonly #plans: Map<string, CudnnPlan | undefined> = new Map();
+  #built = 0;
   readonly #runtime: CudaRuntime;
   readonly #cudnn: CudnnGraphs;
 
@@ -45,9 +50,10 @@ export class CudnnAttention {
     this.#cudnn = cudnn;
   }
 
-  /** Whether cuDNN has an engine. */
+  /** Whether cuDNN has an engine; no longer asked for new shapes when there have been very many. */
   plans(direction: "forward" | "backward", g: AttentionGraph): boolean {
-    return this.#plan(direction, g) !== undefined;
+    const known = this.#plans.has(attentionKey(direction, g));
+    return (known || this.#built < MOST_BUILT) && this.#plan(direction, g) !== undefined;
   }
 
   /** Binds the forward pass; undefined when cuDNN has no engine for it. */
@@ -72,13 +78,18 @@ export class CudnnAttention {
     if (cudnn.calls.cudnnGetVersion() < OLDEST) return undefined;
     // NVIDIA's own front end refuses this one, though there are engines.
     if (backward && g.queries === 1 && g.keys === 1) return undefined;
-    const make = backward ? attentionBackward : attentionForward;
-    return cudnn.plan(attentionKey(direction, g), () => make(cudnn, g), {
+    const key = attentionKey(direction, g), known = this.#plans.get(key);
+    if (known !== undefined || this.#plans.has(key)) return known;
+    const make = backward ? attentionBackward : attentionForward, before = cudnn.counts.built;
+    const plan = cudnn.plan(key, () => make(cudnn, g), {
       tensorCores: true,
       workspace: WORKSPACE,
       // The query's gradient is a sum of atomic additions.
       repeats: !backward,
     });
+    this.#built += cudnn.counts.built - before;
+    this.#plans.set(key, plan);
+    return plan;
   }
 
   #bind(

@@ -87,6 +87,8 @@ export function cudaAttends(
   gradient: boolean,
 ): boolean {
   if (runtime.facts.capability[0] < 8) return false;
+  // One query at a time is how texts are written: each step has a key more, and a plan takes longer than all of them.
+  if (!gradient && operands[0].shape[1] === 1) return false;
   const directions: Direction[] = gradient ? ["forward", "backward"] : ["forward"];
   return directions.every((direction) => {
     const graph = attentionGraph(operands, params, direction);
