@@ -1,7 +1,8 @@
 /** Captured steps as CUDA graphs: one call launches what was recorded. */
-import { CUgraphInstantiate_flags as flags, CUstreamCaptureMode } from "@pta/ffi";
+import { CUstreamCaptureMode } from "@pta/ffi";
 import { log } from "../../debug.ts";
 import type { BackendStats, Launch } from "../../device.ts";
+import { graphPool } from "./graph_pool.ts";
 import { type LaunchFacts, levels, type Recorded } from "./arrange.ts";
 import { groups, joinKernels, joins } from "./join.ts";
 import type { CudaRuntime } from "./runtime.ts";
@@ -37,7 +38,8 @@ export function makeGraphs(
   const close = () => {
     const joined = joinLaunches(runtime, run);
     const counts = [stats.kernels, stats.routines];
-    const graph = joined.length > LEAST ? makeGraph(runtime, joined) : undefined;
+    const mayChange = run.every(({ facts }) => facts !== undefined);
+    const graph = joined.length > LEAST ? makeGraph(runtime, joined, mayChange) : undefined;
     // Counted when they run, not when they are recorded.
     [stats.kernels, stats.routines] = counts;
     if (graph === undefined) made.push(...joined);
@@ -85,9 +87,17 @@ function joinLaunches(runtime: CudaRuntime, run: readonly Recorded[]): Launch[] 
   return launches;
 }
 
-/** A graph of launches; undefined when one of them cannot be captured, which is logged. */
-function makeGraph(runtime: CudaRuntime, launches: readonly Launch[]): Graph | undefined {
+/**
+ * A graph of launches; undefined when one of them cannot be captured, which is logged. It may become another one later, unless collectives are among
+ * them: NCCL ties what it keeps to the graph that it was recorded in.
+ */
+function makeGraph(
+  runtime: CudaRuntime,
+  launches: readonly Launch[],
+  mayChange: boolean,
+): Graph | undefined {
   const { driver, stream } = runtime, at = new BigUint64Array(1);
+  const size = mayChange ? launches.length : undefined;
   runtime.activate();
   // Of this thread only: others may allocate meanwhile.
   driver.cuStreamBeginCapture(stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
@@ -103,11 +113,11 @@ function makeGraph(runtime: CudaRuntime, launches: readonly Launch[]): Graph | u
   } catch (error) {
     failure ??= error;
   }
-  const graph = at[0];
+  const graph = at[0], pool = graphPool(runtime);
+  let exec = 0n;
   if (failure === undefined) {
     try {
-      const flag = flags.CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-      driver.cuGraphInstantiateWithFlags(at, graph, flag);
+      exec = pool.take(graph, size);
     } catch (error) {
       failure = error;
     }
@@ -117,10 +127,9 @@ function makeGraph(runtime: CudaRuntime, launches: readonly Launch[]): Graph | u
     log(1, `a captured step is replayed call by call: ${(failure as Error).message}`);
     return undefined;
   }
-  const exec = at[0];
   driver.cuGraphUpload(exec, stream);
   return {
     launch: () => driver.cuGraphLaunch(exec, stream),
-    dispose: () => driver.cuGraphExecDestroy(exec),
+    dispose: () => pool.give(exec, size),
   };
 }
