@@ -1,13 +1,6 @@
 /** Writes one kernel: walks from what must be stored back to what lies in memory, folding views into the addresses. */
 import type { DType } from "../dtype.ts";
-import {
-  type Address,
-  type Kernel,
-  type KernelBuffer,
-  kernelKey,
-  type Store,
-  type Value,
-} from "../kernel.ts";
+import type { Address, Kernel, KernelBuffer, Store, Value } from "../kernel.ts";
 import type { Node, NodeKind, NodeOf } from "../node.ts";
 import {
   type Affine,
@@ -18,6 +11,7 @@ import {
   type Shape,
 } from "../shape.ts";
 import { baseOf } from "./graph_facts.ts";
+import { type Loop, loopsOf, withMergedLoops } from "./loops.ts";
 import { edgesOf, joinEdges, type Segment } from "./spaces.ts";
 import { live, type Unit, type Units } from "./units.ts";
 
@@ -36,37 +30,6 @@ export interface Emitted {
   readonly kernel: Kernel;
   readonly extent: number;
   readonly slots: readonly number[];
-}
-
-interface Loop {
-  readonly size: number;
-  readonly reduced: boolean;
-}
-
-/** The loops of a group, outermost first with the reduced ones last, and the canonical maps of its two levels. */
-function loopsOf(edges: readonly number[], segments: readonly Segment[]): {
-  loops: Loop[];
-  full: Affine;
-  row: Affine;
-} {
-  const parts: (Loop & { stride: number })[] = [];
-  for (let i = edges.length - 1; i > 0; i--) {
-    const stride = edges[i - 1];
-    const reduced = segments.some(([inner, outer]) => inner <= stride && stride < outer);
-    parts.push({ size: edges[i] / stride, reduced, stride });
-  }
-  const ordered = [...parts.filter((p) => !p.reduced), ...parts.filter((p) => p.reduced)];
-  const row = new Array<number>(ordered.length).fill(0);
-  for (let d = ordered.length - 1, step = 1; d >= 0; d--) {
-    if (ordered[d].reduced) continue;
-    row[d] = step;
-    step *= ordered[d].size;
-  }
-  return {
-    loops: ordered,
-    full: { offset: 0, strides: ordered.map((p) => p.stride) },
-    row: { offset: 0, strides: row },
-  };
 }
 
 /** Thrown when a view needs loops split at more places: emission starts over with these edges. */
@@ -317,58 +280,15 @@ export class Emitter {
 
   /** The finished kernel, its neighbouring loops merged where every address allows. */
   finish(): Emitted {
-    const keep: number[] = [];
-    const every = [
-      ...this.#values.flatMap((v) =>
-        v.kind === "load" ? [v.address.strides] : v.kind === "index" ? [v.strides] : []
-      ),
-      ...this.#stores.map((s) => s.address.strides),
-    ];
-    const loops: { size: number; reduced: boolean }[] = [];
-    this.#loops.forEach((loop, d) => {
-      if (loop.size === 1) return;
-      const last = loops[loops.length - 1], before = keep[keep.length - 1];
-      const merges = last !== undefined && last.reduced === loop.reduced &&
-        every.every((s) => s[before] === s[d] * loop.size);
-      if (merges) {
-        last.size *= loop.size;
-        keep[keep.length - 1] = d;
-      } else {
-        loops.push({ size: loop.size, reduced: loop.reduced });
-        keep.push(d);
-      }
+    const buffers = [...this.#buffers.values()].map((b): KernelBuffer => ({
+      dtype: b.dtype,
+      access: b.read && b.write ? "both" : b.write ? "write" : "read",
+    }));
+    const kernel = withMergedLoops(this.#loops, {
+      values: this.#values,
+      stores: this.#stores,
+      buffers,
     });
-    const scalar = !loops.some((l) => !l.reduced);
-    const pick = (s: readonly number[]) =>
-      scalar ? [0, ...keep.map((d) => s[d])] : keep.map((d) => s[d]);
-    const address = (a: Address): Address => ({ ...a, strides: pick(a.strides) });
-    const outer = scalar ? [1] : loops.filter((l) => !l.reduced).map((l) => l.size);
-    const body = {
-      outer,
-      reduce: loops.filter((l) => l.reduced).map((l) => l.size),
-      values: this.#values.map((v): Value =>
-        v.kind === "load"
-          ? { ...v, address: address(v.address) }
-          : v.kind === "index"
-          ? { ...v, strides: pick(v.strides) }
-          : v
-      ),
-      stores: this.#stores.map((s) => ({ ...s, address: address(s.address) })),
-      buffers: [...this.#buffers.values()].map((b): KernelBuffer => ({
-        dtype: b.dtype,
-        access: b.read && b.write ? "both" : b.write ? "write" : "read",
-      })),
-    };
-    return {
-      kernel: { ...body, key: kernelKey(body), name: kernelName(body.values) },
-      extent: outer[0],
-      slots: [...this.#buffers.keys()],
-    };
+    return { kernel, extent: kernel.outer[0], slots: [...this.#buffers.keys()] };
   }
-}
-
-/** The operations of a kernel in order, each once. */
-function kernelName(values: readonly Value[]): string {
-  const words = values.flatMap((v) => v.kind === "op" || v.kind === "reduce" ? [v.op] : []);
-  return [...new Set(words)].slice(0, 6).join("_") || "copy";
 }
