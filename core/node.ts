@@ -2,7 +2,7 @@
 import { type DType, isFloat } from "./dtype.ts";
 import type { RoutineName, RoutineParams } from "./device.ts";
 import { type OpName, ops, type ReduceOp } from "./ops.ts";
-import { numel, type Shape, type View } from "./shape.ts";
+import { contiguousStrides, numel, type Shape, type View } from "./shape.ts";
 import type { Storage } from "./storage.ts";
 
 /** The movement that made a view, as gradients undo it. */
@@ -160,10 +160,30 @@ export function constNode(value: number, shape: Shape, dtype: DType, device: str
   return makeNode("const", { value }, [], shape, dtype, device, false);
 }
 
+/**
+ * The node `value` everywhere, for a result that depends on no element of its sources because it or they have none. Where they ask for gradients it has a
+ * history: they get zeros.
+ */
+export function emptyNode(
+  value: number,
+  shape: Shape,
+  dtype: DType,
+  device: string,
+  src: readonly Node[],
+): Node {
+  const parent = constNode(value, shape, dtype, device);
+  const inputs = gradEnabled && isFloat(dtype) ? src.filter((s) => s.needsGrad) : [];
+  if (inputs.length === 0) return parent;
+  const rule = () => inputs.map((s) => constNode(0, s.shape, s.dtype, s.device));
+  const movement = { kind: "custom" as const, inputs, rule };
+  const arg = { offset: 0, strides: contiguousStrides(shape), movement, parent };
+  return makeNode("view", arg, [parent], shape, dtype, device, true);
+}
+
 /** A primitive of nodes that already have one shape; constants fold. */
 export function opNode(op: OpName, src: readonly Node[], dtype: DType): Node {
   const { shape, device } = src[src.length - 1];
-  if (numel(shape) === 0) return constNode(0, shape, dtype, device);
+  if (numel(shape) === 0) return emptyNode(0, shape, dtype, device, src);
   return makeNode("op", { op }, src, shape, dtype, device);
 }
 

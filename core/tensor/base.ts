@@ -2,7 +2,15 @@
 import type { HostArray } from "../dtype.ts";
 import { codecs, type DType, dtypes, isFloat, promote } from "../dtype.ts";
 import { meaning } from "../meaning.ts";
-import { constNode, makeNode, type Movement, type Node, opNode, resultDtype } from "../node.ts";
+import {
+  constNode,
+  emptyNode,
+  makeNode,
+  type Movement,
+  type Node,
+  opNode,
+  resultDtype,
+} from "../node.ts";
 import { type OpName, ops } from "../ops.ts";
 import { activeRecorder, realizeNodes } from "../realize.ts";
 import { broadcastShapes, contiguousStrides, isContiguous, numel, type Shape } from "../shape.ts";
@@ -63,7 +71,10 @@ export function viewNode(
   if (parent.kind === "const") {
     return constNode(parent.arg.value, shape, parent.dtype, parent.device);
   }
-  if (numel(shape) === 0) return constNode(0, shape, parent.dtype, parent.device);
+  const stops = movement.kind === "alias" && movement.stop;
+  if (numel(shape) === 0) {
+    return emptyNode(0, shape, parent.dtype, parent.device, stops ? [] : [parent]);
+  }
   const { base } = viewParts(parent);
   return makeNode(
     "view",
@@ -72,7 +83,7 @@ export function viewNode(
     shape,
     parent.dtype,
     parent.device,
-    parent.needsGrad && !(movement.kind === "alias" && movement.stop),
+    parent.needsGrad && !stops,
   );
 }
 

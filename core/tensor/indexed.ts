@@ -1,6 +1,7 @@
 /** Indexing as square brackets do it in PyTorch and NumPy: whole numbers, slices, new axes, index tensors and masks. */
 import { broadcastShapes, numel, type Shape, shapeText } from "../shape.ts";
 import { DiagonalTensor } from "./diagonals.ts";
+import { untouched } from "./indexing.ts";
 import { fromFront, hostIndex, ramp } from "./ramp.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -59,7 +60,7 @@ export abstract class IndexedTensor extends DiagonalTensor {
     if (source.dtype !== this.dtype) {
       throw new TypeError(`Cannot put ${source.dtype} into ${this.dtype}: dtypes must be equal`);
     }
-    if (places.numel === 0) return this.self;
+    if (places.numel === 0) return untouched(this.self, values);
     // Leading dimensions of size 1 may be more than what is indexed has.
     const lead = Math.max(0, source.ndim - places.ndim);
     const trimmed = source.shape.slice(0, lead).every((s) => s === 1)

@@ -1,7 +1,7 @@
 /** Indexing methods: elements at computed places. */
-import { constNode, makeNode } from "../node.ts";
+import { constNode, emptyNode, makeNode } from "../node.ts";
 import { normalizeDim, shapeText } from "../shape.ts";
-import { wrap } from "./base.ts";
+import { type Numeric, wrap } from "./base.ts";
 import { MovementTensor } from "./movement.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -13,7 +13,9 @@ export abstract class IndexingTensor extends MovementTensor {
    */
   gather(dim: number, index: Tensor): Tensor {
     const d = normalizeDim(dim, Math.max(1, this.ndim), "gather");
-    if (index.numel === 0) return wrap(constNode(0, index.shape, this.dtype, this.device));
+    if (index.numel === 0) {
+      return wrap(emptyNode(0, index.shape, this.dtype, this.device, [this.node]));
+    }
     if (this.ndim === 0) return this.reshape(1).gather(d, line(index)).reshape(index.shape);
     this.checkIndex("gather", index, d);
     return wrap(
@@ -51,7 +53,7 @@ export abstract class IndexingTensor extends MovementTensor {
     if (src.dtype !== this.dtype) {
       throw new TypeError(`Cannot scatter ${src.dtype} into ${this.dtype}: dtypes must be equal`);
     }
-    if (index.numel === 0) return this.self;
+    if (index.numel === 0) return untouched(this.self, src);
     const values = index.shape.reduce((t, s, i) => t.slice(i, 0, s), src);
     return wrap(
       makeNode(
@@ -85,3 +87,10 @@ export abstract class IndexingTensor extends MovementTensor {
 
 /** A scalar as a list of one. */
 const line = (x: Tensor): Tensor => x.ndim === 0 ? x.reshape(1) : x;
+
+/** `base`, over which none of the values is written: they get zeros as a gradient. */
+export function untouched(base: Tensor, values: Numeric): Tensor {
+  if (typeof values === "number" || !values.requiresGrad) return base;
+  const { shape, dtype, device } = values;
+  return base.withGradient([base, values], (g) => [g, wrap(constNode(0, shape, dtype, device))]);
+}

@@ -1,6 +1,6 @@
 /** Matrix products: named routines on strided views. */
 import { promote } from "../dtype.ts";
-import { constNode, makeNode } from "../node.ts";
+import { emptyNode, makeNode } from "../node.ts";
 import { broadcastShapes, numel, shapeText } from "../shape.ts";
 import { castNode, expandNode, wrap } from "./base.ts";
 import { ReduceTensor } from "./reduce.ts";
@@ -35,7 +35,7 @@ export abstract class LinalgTensor extends ReduceTensor {
     const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "matmul batches");
     const shape = [...batch, m, n];
     if (numel(shape) === 0 || k === 0) {
-      return this.dropped(wrap(constNode(0, shape, dtype, this.device)), x);
+      return this.dropped(wrap(emptyNode(0, shape, dtype, this.device, [this.node, other])), x);
     }
     const src = [a, b].map((t) => castNode(t.node, dtype)).map((node, i) =>
       expandNode(node, [...batch, ...(i === 0 ? [m, k] : [k, n])])

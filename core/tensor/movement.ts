@@ -1,5 +1,5 @@
 /** Movement methods: views where possible, copies where not. */
-import { constNode, makeNode, type Node } from "../node.ts";
+import { emptyNode, makeNode, type Node } from "../node.ts";
 import {
   isContiguous,
   normalizeDim,
@@ -275,7 +275,8 @@ export function assembleNode(
   fill = 0,
 ): Node {
   const { dtype, device } = parts[0];
-  if (parts.every((p) => numel(p.shape) === 0)) return constNode(fill, shape, dtype, device);
-  if (numel(shape) === 0) return constNode(0, shape, dtype, device);
+  if (numel(shape) === 0 || parts.every((p) => numel(p.shape) === 0)) {
+    return emptyNode(numel(shape) === 0 ? 0 : fill, shape, dtype, device, parts);
+  }
   return makeNode("assemble", { starts, fill }, parts, shape, dtype, device);
 }

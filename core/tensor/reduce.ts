@@ -1,7 +1,7 @@
 /** Reductions that a kernel ends rows with, and what is composed of them. */
 import { type DType, isFloat } from "../dtype.ts";
 import { meaning, reduceStart } from "../meaning.ts";
-import { constNode, makeNode, type Node } from "../node.ts";
+import { constNode, emptyNode, makeNode, type Node } from "../node.ts";
 import type { ReduceOp } from "../ops.ts";
 import { normalizeDim, numel, shapeText } from "../shape.ts";
 import { castNode, wrap } from "./base.ts";
@@ -13,8 +13,10 @@ import type { Tensor } from "./tensor.ts";
 export function reduceNode(op: ReduceOp, node: Node, dims: readonly number[]): Node {
   const shape = node.shape.map((s, d) => dims.includes(d) ? 1 : s);
   const { dtype, device } = node;
-  if (numel(shape) === 0) return constNode(0, shape, dtype, device);
-  if (numel(node.shape) === 0) return constNode(reduceStart(op, dtype), shape, dtype, device);
+  if (numel(node.shape) === 0) {
+    const value = numel(shape) === 0 ? 0 : reduceStart(op, dtype);
+    return emptyNode(value, shape, dtype, device, [node]);
+  }
   if (node.kind === "const") {
     const count = numel(node.shape) / numel(shape), { value } = node.arg;
     const folded: Record<ReduceOp, number> = {

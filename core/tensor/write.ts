@@ -2,6 +2,7 @@
 import { constNode } from "../node.ts";
 import { normalizeDim, sameShape, shapeText } from "../shape.ts";
 import { type Numeric, wrap } from "./base.ts";
+import { untouched } from "./indexing.ts";
 import { OverwriteTensor } from "./overwrite.ts";
 import { filled, fromFront, ramp } from "./ramp.ts";
 import { lastPlaces, placed, reduceInto, type ScatterReduction, spread } from "./scatter.ts";
@@ -59,7 +60,7 @@ export abstract class WriteTensor extends OverwriteTensor {
       return base.scatterReduce(d, at, given, "prod").reshape(this.shape);
     }
     const values = this.scattered(at, given, d, "scatter");
-    if (at.numel === 0) return this.self;
+    if (at.numel === 0) return untouched(this.self, src);
     const last = lastPlaces(base.shape, d, at), found = last.ge(0);
     const taken = typeof src === "number"
       ? src
@@ -92,7 +93,7 @@ export abstract class WriteTensor extends OverwriteTensor {
     const base = this.lined(), d = normalizeDim(dim, base.ndim, "scatter");
     const at = index.ndim === 0 ? index.reshape(1) : index;
     const values = this.scattered(at, src.ndim === 0 ? src.reshape(1) : src, d, "scatter");
-    if (at.numel === 0) return this.self;
+    if (at.numel === 0) return untouched(this.self, src);
     return reduceInto(base, d, at, values, reduce, options.includeSelf ?? true).reshape(this.shape);
   }
 
@@ -134,7 +135,7 @@ export abstract class WriteTensor extends OverwriteTensor {
   /** A copy with the slices of `source` at the places of a 1-D index along `dim`; the last of several stays. */
   indexCopy(dim: number, index: Tensor, source: Tensor): Tensor {
     const { base, d, at, values } = this.alongIndex(dim, index, source, "copy");
-    if (values.numel === 0) return this.self;
+    if (values.numel === 0) return untouched(this.self, source);
     const last = lastPlaces([base.shape[d]], 0, at);
     return placed(base, d, last, values).reshape(this.shape);
   }
@@ -154,7 +155,7 @@ export abstract class WriteTensor extends OverwriteTensor {
       );
     }
     checkIndex(at, "fill");
-    if (at.numel === 0) return this.self;
+    if (at.numel === 0) return untouched(this.self, value);
     const size = base.shape[d];
     const hit = filled(0, [size], this.device).scatterAdd(0, at, filled(1, at.shape, this.device));
     const mask = hit.gt(0).reshape(base.shape.map((_, i) => i === d ? size : 1));

@@ -1,8 +1,8 @@
 """Runs of optimizers and schedulers: `optimizers.jsonl.gz`, one line an optimizer of optim_db, and `schedulers.jsonl.gz`, one line a scheduler.
 
 An optimizer line is {name, closure, params, data, samples: [{options, after: [[step, params]], state?, noise?}], left_out: [[reason, count]]}: `data` are the gradients
-of all steps, one tensor [steps, ...] a parameter, or with `closure` the goals and curvatures of a bowl; then `noise` has
-PyTorch's own rounding errors, one number a tensor of `after`. A scheduler line is {name, samples: [{make, optimizer,
+of all steps, one tensor [steps, ...] a parameter, or with `closure` the goals and curvatures of a bowl; then, and for Muon, `noise`
+has PyTorch's own rounding errors, one number a tensor of `after`. A scheduler line is {name, samples: [{make, optimizer,
 lr, metrics?, lrs, momenta?}]}: `make` is [name, arguments, keyword arguments], nested for schedulers that take schedulers.
 """
 import argparse, os, warnings
@@ -12,7 +12,7 @@ from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 from torch.testing._internal.common_optimizers import optim_db
 
-STEPS, EVERY = 20, 5
+STEPS, EVERY, NUDGES = 20, 5, 8
 SHAPES = [[10, 5], [10], [3, 4, 2]]
 # Other ways to run the same arithmetic.
 IMPLEMENTATION = {"foreach", "fused", "capturable", "differentiable"}
@@ -67,6 +67,15 @@ def follow(info, kwargs, starts, data):
 def run(info, kwargs, starts, data):
     optimizer, after = follow(info, kwargs, starts, data)
     line = {"options": S.encode(options(kwargs)), "after": S.encode(after)}
+    if info.optim_cls is torch.optim.Muon:
+        # One number on the other side of a rounding to bfloat16 moves a whole matrix, and sums in another order move numbers that far: what PyTorch makes of
+        # gradients that differ in their 18th bit.
+        for seed in range(NUDGES):
+            generator = torch.Generator().manual_seed(seed)
+            _, near = follow(info, kwargs, starts, [S.nudged(d.double(), generator, 2.0**-18).float() for d in data])
+            moved = [S.noise(got, wanted) for (_, got), (_, wanted) in zip(near, after)]
+            line["noise"] = moved if seed == 0 else [[max(pair) for pair in zip(*rows)] for rows in zip(line["noise"], moved)]
+        line["noise"] = [[max(row)] * len(row) for row in line["noise"]]  # rare: whichever matrix it was
     if not info.step_requires_closure:
         line["state"] = {k: {n: S.encode(v) for n, v in s.items() if isinstance(v, torch.Tensor)} for k, s in optimizer.state_dict()["state"].items()}
         return line

@@ -104,8 +104,14 @@ def gradients(outputs, leaves):
     return torch.autograd.grad(outs, leaves, seeds, allow_unused=True)
 
 
-def double(v):
-    """The same value with floats in float64; tensors that require gradients become fresh leaves, listed in the order of `encode`."""
+def nudged(t, generator, share=2.0**-23):
+    """A float64 tensor, each element moved up or down by a share of itself: by one unit in the last place of float32."""
+    signs = torch.randint(0, 2, t.shape, generator=generator) * 2 - 1
+    return t * (1 + signs * share)
+
+
+def double(v, generator=None):
+    """The same value with floats in float64, nudged if a generator is given; tensors that require gradients become fresh leaves, listed in the order of `encode`."""
     leaves, made = [], {}
 
     def go(x):
@@ -114,7 +120,8 @@ def double(v):
                 return x
             if x.requires_grad and id(x) in made:
                 return made[id(x)]
-            y = x.detach().double().requires_grad_(x.requires_grad)
+            y = x.detach().double()
+            y = (y if generator is None else nudged(y, generator)).requires_grad_(x.requires_grad)
             if x.requires_grad:
                 leaves.append(y)
                 made[id(x)] = y
