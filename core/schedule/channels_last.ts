@@ -99,6 +99,18 @@ interface Place {
   readonly strides: readonly number[];
 }
 
+/** Whether a node is `x <= 0 ? 0 : x`. */
+function isRectifier(node: Node): boolean {
+  if (node.kind !== "op" || node.arg.op !== "where" || node.storage !== undefined) return false;
+  const [mask, zero, x] = node.src;
+  const isZero = (n: Node) => n.kind === "const" && n.arg.value === 0;
+  return mask.storage === undefined && mask.kind === "op" && mask.arg.op === "le" &&
+    mask.src[0] === x && isZero(mask.src[1]) && isZero(zero);
+}
+
+/** Values of full size from which it pays to keep what is computed of them, if there are several readers. */
+const LOADS = 3;
+
 class Arranger {
   readonly #order: Node[] = [];
   readonly #apart = new Set<Node>();
@@ -111,6 +123,16 @@ class Arranger {
   readonly #pulled = new Set<Node>();
   /** What is computed of the sums over all of a channel. */
   readonly #statistics = new Set<Node>();
+  /** How many nodes other than views read a node. */
+  readonly #readers = new Map<Node, number>();
+  /** For each operation with channels last, what a kernel would have to load to compute it again. */
+  readonly #loads = new Map<Node, ReadonlySet<Node>>();
+  readonly #kept = new Set<Node>();
+  /** What routines read, and so lies in memory. */
+  readonly #operands = new Set<Node>();
+  /** For each mask of a ReLU's input its result, which shows the same mask. */
+  readonly #rectified = new Map<Node, Node>();
+  readonly #masks = new Map<Node, Node>();
   readonly #results = new Map<readonly RoutineResult[], readonly RoutineResult[]>();
   readonly #views = new Map<Node, Map<string, Node>>();
   /** Row-major copies of views. */
@@ -121,6 +143,14 @@ class Arranger {
     readonly chosen: ReadonlySet<Node>,
     readonly wants: WantsLast,
   ) {
+    for (const node of graph.order) {
+      if (isRectifier(node)) this.#rectified.set(node.src[0], node);
+      if (node.kind === "view") continue;
+      for (const base of new Set(node.src.map(baseOf))) {
+        if (node.kind === "routine") this.#operands.add(base);
+        this.#readers.set(base, (this.#readers.get(base) ?? 0) + 1);
+      }
+    }
     for (const node of chosen) {
       const { weight } = routines[(node as NodeOf<"routine">).arg.name]!;
       if (weight === 2) this.#weights.add(node);
@@ -137,7 +167,8 @@ class Arranger {
   run(): Arranged {
     for (const node of this.graph.order) this.#visit(node);
     const roots = this.graph.roots.map((r) => this.#second(r));
-    return { graph: { ...this.graph, roots, order: this.#order }, apart: this.#apart };
+    const graph = { ...this.graph, roots, order: this.#order, kept: this.#kept };
+    return { graph, apart: this.#apart };
   }
 
   #add(node: Node): Node {
@@ -153,6 +184,7 @@ class Arranger {
       if (node.shape.length > 2) this.#last.add(node);
       const made = this.#add(this.#turned(node));
       this.#made.set(node, made);
+      this.#keep(node, made);
       if (this.#isStatistic(node)) this.#statistics.add(node);
       return;
     }
@@ -216,7 +248,7 @@ class Arranger {
     const shape = rank > 2 ? lastOrder(node.shape) : node.shape;
     const make = <K extends Node["kind"]>(kind: K, arg: NodeArgs[K], src: readonly Node[]) =>
       makeNode(kind, arg, src, shape, dtype, device, false);
-    const src = () => node.src.map((s) => this.#turn(s));
+    const src = () => node.src.map((s) => this.#maskOf(node, s) ?? this.#turn(s));
     switch (node.kind) {
       case "op":
         for (const s of node.src) this.#keepApart(node, s);
@@ -242,6 +274,47 @@ class Arranger {
       default:
         throw new Error(`A ${node.kind} cannot have channels last`);
     }
+  }
+
+  /**
+   * Keeps what many would have to load much to compute again. Gradients that run along residual branches are sums with one more term for each block: every kernel
+   * of a block would read all terms of the blocks above it.
+   */
+  #keep(node: Node, made: Node): void {
+    if (node.kind !== "op") return;
+    const all = new Set<Node>();
+    for (const source of node.src.map(baseOf)) {
+      const base = this.#resultFor(node, source) ?? source;
+      if (base.kind === "const" || numel(base.shape) < numel(node.shape)) continue;
+      const below = this.#loads.get(base);
+      if (below === undefined) all.add(base);
+      else for (const b of below) all.add(b);
+    }
+    const isDear = all.size >= LOADS && (this.#readers.get(node) ?? 0) > 1;
+    if (isDear) this.#kept.add(made);
+    this.#loads.set(node, isDear || this.#operands.has(node) ? new Set([node]) : all);
+  }
+
+  /**
+   * The result of a ReLU by which a reader sees its mask: one value to load, where the input of the ReLU is a sum of several, as at the end of a residual branch. It is in memory for the
+   * next layer; the sum need not be.
+   */
+  #resultFor(reader: Node, mask: Node): Node | undefined {
+    const result = this.#rectified.get(mask);
+    if (result === undefined || result === reader || !this.#last.has(result)) return undefined;
+    return (this.#loads.get(mask)?.size ?? 0) > 1 ? result : undefined;
+  }
+
+  /** The mask of a ReLU for such a reader. */
+  #maskOf(reader: Node, mask: Node): Node | undefined {
+    const result = this.#resultFor(reader, mask);
+    if (result === undefined) return undefined;
+    let made = this.#masks.get(mask);
+    if (made === undefined) {
+      const sign = opNode("le", [this.#turn(result), this.#turn(mask.src[1])], "bool");
+      this.#masks.set(mask, made = this.#add(sign));
+    }
+    return made;
   }
 
   /** The results of one call, of which those with places have channels last: one list for all its nodes. */

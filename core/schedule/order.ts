@@ -22,6 +22,8 @@ export interface Graph {
   readonly roots: readonly Node[];
   readonly order: readonly Node[];
   readonly leaves: readonly Storage[];
+  /** Nodes that get memory of their own in any case. */
+  readonly kept?: ReadonlySet<Node>;
 }
 
 /** Thrown when assignments in place leave no order. */

@@ -28,6 +28,7 @@ export class Places {
       }
     }
     apart.forEach(store);
+    graph.kept?.forEach(store);
     // A root keeps its value, so it may not lie in memory that later assignments change.
     const taken = new Set<Node>(graph.roots.map((root) => this.rootHolder(root)));
     taken.forEach(store);
