@@ -16,7 +16,6 @@ export type { GradScalerOptions, GradScalerState } from "./scaler_options.ts";
 interface Progress {
   /** 0-d bool: whether one of its gradients is not finite. */
   readonly found: Tensor;
-  isUnscaled: boolean;
   hasStepped: boolean;
 }
 
@@ -104,25 +103,20 @@ export class GradScaler {
     return suspendAutocast(() => outputs.mul(this.#on(outputs.device).scale)) as Tensor as T;
   }
 
-  /** Inverse of the scale, rounded as PyTorch rounds it, and whether a gradient of the optimizer is not finite. */
-  #inspect(optimizer: Optimizer): { inverse: Tensor; found: Tensor } {
-    const grads = optimizer.paramGroups.flatMap((g) => g.params).flatMap((p) => p.grad ?? []);
-    if (grads.length === 0) {
+  /** The parameters of an optimizer that have gradients, checked. */
+  #scaled(optimizer: Optimizer): Tensor[] {
+    const found = optimizer.paramGroups.flatMap((g) => g.params).filter((p) => p.grad);
+    if (found.length === 0) {
       throw new Error(
         "Cannot unscale: no parameter of the optimizer has a gradient; call scale(loss).backward() first",
       );
     }
-    if (grads.some((g) => g.dtype === "float16")) {
+    if (found.some((p) => p.grad!.dtype === "float16")) {
       throw new TypeError(
         "Cannot unscale float16 gradients: keep the parameters in float32 and compute in an autocast region",
       );
     }
-    const { device } = grads[0];
-    let found = anyNotFinite(grads, device);
-    if (this.#group !== undefined) {
-      found = found.to("float32").allReduce(this.#group).gt(0);
-    }
-    return { inverse: this.#on(device).inverse(), found };
+    return found;
   }
 
   /**
@@ -142,13 +136,17 @@ export class GradScaler {
     }
     noGrad(() =>
       suspendAutocast(() => {
-        const { inverse, found } = this.#inspect(optimizer);
-        for (const { params } of optimizer.paramGroups) {
-          for (const p of params) {
-            if (p.grad !== undefined) p.grad = p.grad.mul(inverse.to(p.grad.dtype));
-          }
+        const params = this.#scaled(optimizer), { device } = params[0];
+        let found = anyNotFinite(params.map((p) => p.grad!), device);
+        if (this.#group !== undefined) {
+          found = found.to("float32").allReduce(this.#group).gt(0);
         }
-        this.#progress.set(optimizer, { found, isUnscaled: true, hasStepped: false });
+        const inverse = this.#on(device).inverse();
+        for (const p of params) p.grad = p.grad!.mul(inverse.to(p.grad!.dtype));
+        // Now, in one pass over each gradient. Together with what follows it would be a kernel that may change a parameter only after it
+        // has seen all gradients of this size, which a GPU would run on one of its processors.
+        realize(found, ...params.map((p) => p.grad!));
+        this.#progress.set(optimizer, { found, hasStepped: false });
       })
     );
   }
@@ -165,18 +163,13 @@ export class GradScaler {
       optimizer.step();
       return;
     }
-    const known = this.#progress.get(optimizer);
-    if (known?.hasStepped) {
+    if (this.#progress.get(optimizer)?.hasStepped) {
       throw new Error("Cannot step one optimizer twice before update()");
     }
-    if (known !== undefined) {
-      known.hasStepped = true;
-      optimizer.step(undefined, { skip: known.found });
-      return;
-    }
-    const { inverse, found } = noGrad(() => suspendAutocast(() => this.#inspect(optimizer)));
-    this.#progress.set(optimizer, { found, isUnscaled: true, hasStepped: true });
-    optimizer.step(undefined, { skip: found, unscale: inverse });
+    if (!this.#progress.has(optimizer)) this.unscale_(optimizer);
+    const known = this.#progress.get(optimizer)!;
+    known.hasStepped = true;
+    optimizer.step(undefined, { skip: known.found });
   }
 
   /**

@@ -7,8 +7,6 @@ import { type Tensor, where } from "../tensor/mod.ts";
 export interface StepGuard {
   /** 0-d bool: where true, neither parameters nor what is remembered for them change. */
   readonly skip?: Tensor;
-  /** 0-d: factor of every gradient, applied first. */
-  readonly unscale?: Tensor;
 }
 
 /**

@@ -149,7 +149,7 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
    * @throws {TypeError} When there is no closure
    */
   override step(closure: () => Tensor, guard: StepGuard = {}): Tensor {
-    if (guard.skip !== undefined || guard.unscale !== undefined) {
+    if (guard.skip !== undefined) {
       throw new TypeError(
         "Cannot scale losses for LBFGS: it decides on the host and calls a closure; train it in float32 or bfloat16",
       );

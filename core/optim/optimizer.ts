@@ -139,7 +139,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
    * Changes every parameter that has a gradient. Gradients and new values are computed in one plan.
    *
    * @param closure Computes the loss and its gradients, called first when given
-   * @param guard Of a loss scaler: whether the step counts, and the factor of the gradients
+   * @param guard Of a loss scaler: whether the step counts
    * @returns What the closure returned
    */
   step(closure?: () => Tensor, guard: StepGuard = {}): Tensor | undefined {
@@ -159,9 +159,6 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions> {
     for (const group of this.paramGroups) {
       const params = group.params.filter((p) => p.grad !== undefined);
       if (params.length === 0) continue;
-      if (guard.unscale !== undefined) {
-        for (const p of params) p.grad = p.grad!.mul(guard.unscale.to(p.grad!.dtype));
-      }
       const low = this.#low;
       if (low !== undefined) this.#showLow(low, params);
       const updated = this.update(group, params);
