@@ -86,7 +86,7 @@ export function factorLu(a: Tensor, options: { pivot: boolean; action: string })
   const pivots = unpack(pack, m * n, [k]).to("int32");
   const LU = unpack(pack, 0, [m, n]).withGradient(
     [x],
-    (g, y) => [factorGradient(g, y, pivots)],
+    (g, y) => [y.numel === 0 ? g : factorGradient(g, y, pivots)],
   );
   return { LU, pivots, info: unpack(pack, m * n + k, []).to("int32") };
 }
