@@ -27,7 +27,7 @@ export async function estimateCommand(args: readonly string[]): Promise<number> 
   checkScript(path);
   const model = /\.safetensors$/.test(path)
     ? await readHeader(path)
-    : await measure(path, batchSize, precision);
+    : await measure(path, batchSize, precision, optimizer);
   const found = estimateMemory(model, { optimizer, mixed: precision !== "no", ranks });
   if (flags.own.json) {
     console.log(JSON.stringify({ ...found, batchSize, precision, optimizer, ranks }));
@@ -94,13 +94,18 @@ async function fill(file: Deno.FsFile, bytes: Uint8Array): Promise<number> {
   return at;
 }
 
-/** A script of its own plans a step on the null device. */
-async function measure(path: string, batchSize: number, precision: string): Promise<ModelFacts> {
+/** A script of its own plans steps on the null device. */
+async function measure(
+  path: string,
+  batchSize: number,
+  precision: string,
+  optimizer: string,
+): Promise<ModelFacts> {
   const isUrl = /^(https?|jsr|npm|data|file):/.test(path);
   const url = isUrl ? path : fileUrl(await Deno.realPath(path));
   const { code, out, err } = await runChild(
     "measure_model.ts",
-    [url, String(batchSize), precision],
+    [url, String(batchSize), precision, optimizer],
     { PTA_DEVICE: "null" },
   );
   // the module may have printed something before

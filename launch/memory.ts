@@ -12,8 +12,8 @@ export interface ParameterFacts {
 export interface ModelFacts {
   readonly tensors: readonly ParameterFacts[];
   readonly bufferBytes?: number;
-  /** Bytes of a pass beside weights and gradients, for one batch; absent: unknown. */
-  readonly activations?: number;
+  /** Bytes of training steps at their worst moment, everything counted; absent: unknown. */
+  readonly peak?: number;
   readonly batch?: number;
 }
 
@@ -55,7 +55,8 @@ export interface Estimate {
 /**
  * Bytes of each rank without ZeRO and at its stages (Rajbhandari et al., "ZeRO", 2020): 1 shares the optimizer's state among the ranks, 2 the gradients
  * too, 3 the weights too, except for the largest layer, which is whole while it is in use. Weights, gradients and state are float32; mixed precision
- * adds a copy of the weights in 16 bits, which the measured activations hold already.
+ * adds a copy of the weights in 16 bits. Where the peak of a step has been measured, activations are what it takes beside all the rest: values kept for
+ * the backward pass, casts of weights, whatever is alive for a moment.
  */
 export function estimateMemory(
   model: ModelFacts,
@@ -65,10 +66,12 @@ export function estimateMemory(
   const parameters = sum(model.tensors, (t) => countOf(t.shape));
   const trainable = sum(trained, (t) => countOf(t.shape));
   const largest = largestLayer(model.tensors);
-  const copy = mixed && model.activations === undefined ? 2 : 0;
+  const copy = mixed && model.peak === undefined ? 2 : 0;
   const weights = (4 + copy) * parameters;
   const state = sum(trained, (t) => OPTIMIZERS[optimizer](t.shape));
   const fixed = (model.bufferBytes ?? 0) + (model.batch ?? 0);
+  const rest = weights + fixed + 4 * trainable + state;
+  const activations = model.peak === undefined ? undefined : Math.max(0, model.peak - rest);
   const stages = ([0, 1, 2, 3] as const).map((stage) => {
     const share = (bytes: number, from: number) => stage >= from ? Math.ceil(bytes / ranks) : bytes;
     const gathered = stage === 3 && ranks > 1 ? (4 + copy) * largest.parameters : 0;
@@ -76,7 +79,7 @@ export function estimateMemory(
       weights: Math.min(weights, share(weights, 3) + gathered) + fixed,
       gradients: share(4 * trainable, 2),
       optimizer: share(state, 1),
-      activations: model.activations,
+      activations,
     };
     const total = parts.weights + parts.gradients + parts.optimizer + (parts.activations ?? 0);
     return { stage, ...parts, total };

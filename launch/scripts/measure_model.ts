@@ -1,10 +1,21 @@
 /**
- * Prints, as JSON, the parameters of a model and what a forward and backward pass takes, planned on the null device, which computes nothing:
- * `measure_model.ts MODULE BATCH_SIZE PRECISION`.
+ * Prints, as JSON, the parameters of a model and what training steps take, planned on the null device, which computes nothing:
+ * `measure_model.ts MODULE BATCH_SIZE PRECISION OPTIMIZER`.
  */
-import { autocast, backendOf, manualSeed, nn, realize, Tensor } from "@pta/accelerated";
+import {
+  autocast,
+  backendOf,
+  capture,
+  GradScaler,
+  manualSeed,
+  nn,
+  optim,
+  realize,
+  stepScope,
+  Tensor,
+} from "@pta/accelerated";
 
-const [url, size, precision] = Deno.args;
+const [url, size, precision, optimizerName] = Deno.args;
 
 function fail(why: string): never {
   console.error(`Cannot estimate ${url}: ${why}`);
@@ -44,34 +55,72 @@ function tensorsIn(value: unknown): Tensor[] {
   return Object.values(value).flatMap(tensorsIn);
 }
 
-/** Bytes beside weights and gradients at the worst moment of a pass. */
-async function activationsOf(model: nn.Module, makeBatch: (size: number) => unknown) {
+/** The same value with its tensors replaced, in the order in which `tensorsIn` finds them. */
+function withTensors(value: unknown, next: Tensor[]): unknown {
+  if (value instanceof Tensor) return next.shift();
+  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value)) return value.map((x) => withTensors(x, next));
+  return Object.fromEntries(Object.entries(value).map(([k, x]) => [k, withTensors(x, next)]));
+}
+
+/** The launcher's names of optimizers; `none` only makes gradients. */
+const optimizers: Record<string, (p: nn.Parameter[]) => optim.Optimizer> = {
+  sgd: (p) => new optim.SGD(p, { lr: 0.1 }),
+  momentum: (p) => new optim.SGD(p, { lr: 0.1, momentum: 0.9 }),
+  adam: (p) => new optim.Adam(p),
+  adamw: (p) => new optim.AdamW(p),
+  adafactor: (p) => new optim.Adafactor(p),
+};
+
+/** Bytes of training at their worst moment: a plain step, one that is recorded, a replay, as the trainer makes them. */
+async function peakOf(
+  model: nn.Module,
+  makeBatch: (size: number) => unknown,
+  lossOf: ((output: unknown) => unknown) | undefined,
+) {
   const { stats } = backendOf("null");
-  const made = await makeBatch(Number(size));
-  const inputs: unknown[] = Array.isArray(made) ? made : [made];
-  const batch = tensorsIn(inputs);
-  realize(...model.parameters(), ...model.buffers(), ...batch);
-  const before = stats.bytesAlive;
-  stats.bytesPeak = before;
-  model.train();
-  const low = precision === "no" ? undefined : precision === "fp16" ? "float16" : "bfloat16";
-  const run = () => model.call(...inputs as Parameters<typeof model.call>);
-  let output: unknown;
-  if (low === undefined) output = run();
-  else {
-    using _region = autocast({ dtype: low });
-    output = run();
-  }
-  const losses = tensorsIn(output).map((t) => t.to("float32").mean());
-  if (losses.length === 0) fail("its forward returns no tensor");
-  losses.reduce((a, b) => a.add(b)).backward();
-  const gradients = model.parameters().map((p) => p.grad).filter((g) => g !== undefined);
-  realize(...gradients, ...model.buffers());
-  const gradientBytes = gradients.reduce((sum, g) => sum + bytesOf(g), 0);
-  return {
-    activations: Math.max(0, stats.bytesPeak - before - gradientBytes),
-    batch: batch.reduce((sum, t) => sum + bytesOf(t), 0),
+  const batchOf = async () => {
+    const made = await makeBatch(Number(size));
+    return Array.isArray(made) ? made as unknown[] : [made];
   };
+  model.train();
+  const precisions = { no: undefined, bf16: "bfloat16", fp16: "float16" } as const;
+  const dtype = precisions[precision as keyof typeof precisions];
+  const trained = model.parameters().filter((p) => p.requiresGrad);
+  const optimizer = trained.length > 0 ? optimizers[optimizerName]?.(trained) : undefined;
+  const scaler = new GradScaler({ enabled: precision === "fp16" });
+  const first = await batchOf(), batch = tensorsIn(first);
+  const step = capture((...tensors: Tensor[]) => {
+    const inputs = withTensors(first, tensors) as Parameters<typeof model.call>;
+    let output: unknown;
+    if (dtype === undefined) output = model.call(...inputs);
+    else {
+      using _region = autocast({ dtype });
+      output = model.call(...inputs);
+    }
+    const found = tensorsIn(lossOf === undefined ? output : lossOf(output));
+    if (found.length === 0) {
+      fail(`${lossOf === undefined ? "its forward" : "its exampleLoss"} returns no tensor`);
+    }
+    const loss = found.map((t) => t.to("float32").mean()).reduce((a, b) => a.add(b));
+    scaler.scale(loss).backward();
+    if (optimizer === undefined) {
+      realize(...trained.flatMap((p) => p.grad ?? []));
+      for (const p of trained) p.grad = undefined;
+    } else {
+      scaler.step(optimizer);
+      scaler.update();
+      optimizer.zeroGrad();
+    }
+    return loss;
+  });
+  for (let i = 0; i < 3; i++) {
+    using _scope = stepScope();
+    const inputs = i === 0 ? batch : tensorsIn(await batchOf());
+    realize(...inputs);
+    step(...inputs);
+  }
+  return { peak: stats.bytesPeak, batch: batch.reduce((sum, t) => sum + bytesOf(t), 0) };
 }
 
 const count = (t: Tensor) => t.shape.reduce((a, b) => a * b, 1);
@@ -81,9 +130,13 @@ const bytesOf = (t: Tensor) => count(t) * (BYTES[t.dtype] ?? (t.dtype.endsWith("
 manualSeed(0);
 const found = await load();
 const model = await modelOf(found);
-const { exampleBatch } = found;
+const { exampleBatch, exampleLoss } = found;
 const measured = typeof exampleBatch === "function"
-  ? await activationsOf(model, exampleBatch as (size: number) => unknown)
+  ? await peakOf(
+    model,
+    exampleBatch as (size: number) => unknown,
+    exampleLoss as ((output: unknown) => unknown) | undefined,
+  )
   : undefined;
 console.log(JSON.stringify({
   tensors: model.namedParameters().map(([name, p]) => ({
