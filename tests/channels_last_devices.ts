@@ -12,7 +12,7 @@ import type {
 } from "../core/device.ts";
 import type { Kernel } from "../core/kernel.ts";
 import { registerBackend } from "../core/runtime.ts";
-import { channelsSecond } from "../core/schedule/channels_last.ts";
+import { channelsSecond } from "../core/channel_order.ts";
 import { contiguousStrides, numel } from "../core/shape.ts";
 
 type Bind = (call: RoutineCall, buffers: readonly Buffer[]) => RoutineLaunch;

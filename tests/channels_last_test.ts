@@ -175,6 +175,15 @@ function turnedElements({ outer, reduce, values, stores }: Kernel): number | und
   return turned ? count : undefined;
 }
 
+/** Values of 16 bits, one for each point, that a kernel loads. */
+function fullLoads({ outer, reduce, values }: Kernel): number {
+  const sizes = [...outer, ...reduce];
+  return values.filter((v) =>
+    v.kind === "load" && v.dtype === "bfloat16" &&
+    v.address.strides.every((s, d) => s !== 0 || sizes[d] === 1)
+  ).length;
+}
+
 /** Sizes of what is turned in captured steps of a ResNet, and its convolutions and pools that have channels last. */
 function turnedInSteps(depth: 18 | 50, channelsLast: boolean) {
   return on("null-last", () => {
@@ -210,6 +219,7 @@ function turnedInSteps(depth: 18 | 50, channelsLast: boolean) {
       turned: lastNull.kernels.map(turnedElements).filter((n) => n !== undefined),
       weights: model.parameters().filter((p) => p.ndim === 4).map((p) => p.numel),
       input: x.numel,
+      loads: Math.max(...lastNull.kernels.map(fullLoads)),
       spatial: spatial.length,
       last: spatial.filter(isLast).length,
     };
@@ -218,8 +228,10 @@ function turnedInSteps(depth: 18 | 50, channelsLast: boolean) {
 
 for (const depth of [18, 50] as const) {
   Deno.test(`channels last: a captured step of ResNet-${depth} turns its input and weights alone`, () => {
-    const { turned, weights, input, spatial, last } = turnedInSteps(depth, true);
+    const { turned, weights, input, spatial, last, loads } = turnedInSteps(depth, true);
     assertEquals(last, spatial);
+    // Two inputs of batch norms, a mask and two terms of the gradient, however deep the network is.
+    assertEquals(loads, 5);
     assertEquals(turned.filter((n) => n === input).length, 1);
     // Weights of one place need no turning. The product at the end wants the gradient of the logits turned.
     const others = turned.filter((n) => n !== input && n > 2000);

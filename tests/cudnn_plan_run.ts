@@ -20,7 +20,7 @@ import { type NormGraph, normKey, normOperations } from "../core/backend/cuda/cu
 import { attentionGraph } from "../core/backend/cuda/routine_attention.ts";
 import type { Operand } from "../core/device.ts";
 import { DiskCache } from "../core/backend/cuda/disk_cache.ts";
-import { channelsLastStrides } from "../core/schedule/channels_last.ts";
+import { channelsLastStrides } from "../core/channel_order.ts";
 
 /** What came of the plans of one device. */
 export interface Planned {

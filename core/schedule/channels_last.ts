@@ -5,6 +5,7 @@
  * A convolution that the device wants so is the start; pointwise work, gathers, reductions and pooling of such values follow, forward and backward alike.
  * Weights, inputs and results are turned where they enter and leave, by the kernel that casts or updates them if there is one.
  */
+import { channelsLastStrides, lastOrder, placeOf } from "../channel_order.ts";
 import type { Operand, RoutineCall, RoutineName, RoutineParams } from "../device.ts";
 import {
   constNode,
@@ -25,27 +26,8 @@ import {
   type Shape,
 } from "../shape.ts";
 import type { Graph } from "./order.ts";
+import { Worth } from "./worth.ts";
 import { baseOf } from "./graph_facts.ts";
-
-/** The second dimension moved to the end. */
-const lastOrder = <T>(list: readonly T[]): T[] => [list[0], ...list.slice(2), list[1]];
-
-/** Where a dimension of `[N, C, ...]` lies in `[N, ..., C]`. */
-const placeOf = (dim: number, rank: number): number =>
-  dim === 0 ? 0 : dim === 1 ? rank - 1 : dim - 1;
-
-/** Strides of `[N, C, ...]` in memory that holds `[N, ..., C]`. */
-export function channelsLastStrides(shape: Shape): number[] {
-  const strides = contiguousStrides(lastOrder(shape));
-  return shape.map((_, d) => strides[placeOf(d, shape.length)]);
-}
-
-/** A shape `[N, ..., C]` as `[N, C, ...]`. */
-export const channelsSecond = (shape: Shape): number[] => [
-  shape[0],
-  shape[shape.length - 1],
-  ...shape.slice(1, -1),
-];
 
 /** What is decided about a graph. */
 export interface Arranged {
@@ -99,18 +81,6 @@ interface Place {
   readonly strides: readonly number[];
 }
 
-/** Whether a node is `x <= 0 ? 0 : x`. */
-function isRectifier(node: Node): boolean {
-  if (node.kind !== "op" || node.arg.op !== "where" || node.storage !== undefined) return false;
-  const [mask, zero, x] = node.src;
-  const isZero = (n: Node) => n.kind === "const" && n.arg.value === 0;
-  return mask.storage === undefined && mask.kind === "op" && mask.arg.op === "le" &&
-    mask.src[0] === x && isZero(mask.src[1]) && isZero(zero);
-}
-
-/** Values of full size from which it pays to keep what is computed of them, if there are several readers. */
-const LOADS = 3;
-
 class Arranger {
   readonly #order: Node[] = [];
   readonly #apart = new Set<Node>();
@@ -123,15 +93,8 @@ class Arranger {
   readonly #pulled = new Set<Node>();
   /** What is computed of the sums over all of a channel. */
   readonly #statistics = new Set<Node>();
-  /** How many nodes other than views read a node. */
-  readonly #readers = new Map<Node, number>();
-  /** For each operation with channels last, what a kernel would have to load to compute it again. */
-  readonly #loads = new Map<Node, ReadonlySet<Node>>();
+  readonly #worth: Worth;
   readonly #kept = new Set<Node>();
-  /** What routines read, and so lies in memory. */
-  readonly #operands = new Set<Node>();
-  /** For each mask of a ReLU's input its result, which shows the same mask. */
-  readonly #rectified = new Map<Node, Node>();
   readonly #masks = new Map<Node, Node>();
   readonly #results = new Map<readonly RoutineResult[], readonly RoutineResult[]>();
   readonly #views = new Map<Node, Map<string, Node>>();
@@ -143,14 +106,7 @@ class Arranger {
     readonly chosen: ReadonlySet<Node>,
     readonly wants: WantsLast,
   ) {
-    for (const node of graph.order) {
-      if (isRectifier(node)) this.#rectified.set(node.src[0], node);
-      if (node.kind === "view") continue;
-      for (const base of new Set(node.src.map(baseOf))) {
-        if (node.kind === "routine") this.#operands.add(base);
-        this.#readers.set(base, (this.#readers.get(base) ?? 0) + 1);
-      }
-    }
+    this.#worth = new Worth(graph, this.#last);
     for (const node of chosen) {
       const { weight } = routines[(node as NodeOf<"routine">).arg.name]!;
       if (weight === 2) this.#weights.add(node);
@@ -184,7 +140,7 @@ class Arranger {
       if (node.shape.length > 2) this.#last.add(node);
       const made = this.#add(this.#turned(node));
       this.#made.set(node, made);
-      this.#keep(node, made);
+      if (this.#worth.isDear(node)) this.#kept.add(made);
       if (this.#isStatistic(node)) this.#statistics.add(node);
       return;
     }
@@ -276,38 +232,9 @@ class Arranger {
     }
   }
 
-  /**
-   * Keeps what many would have to load much to compute again. Gradients that run along residual branches are sums with one more term for each block: every kernel
-   * of a block would read all terms of the blocks above it.
-   */
-  #keep(node: Node, made: Node): void {
-    if (node.kind !== "op") return;
-    const all = new Set<Node>();
-    for (const source of node.src.map(baseOf)) {
-      const base = this.#resultFor(node, source) ?? source;
-      if (base.kind === "const" || numel(base.shape) < numel(node.shape)) continue;
-      const below = this.#loads.get(base);
-      if (below === undefined) all.add(base);
-      else for (const b of below) all.add(b);
-    }
-    const isDear = all.size >= LOADS && (this.#readers.get(node) ?? 0) > 1;
-    if (isDear) this.#kept.add(made);
-    this.#loads.set(node, isDear || this.#operands.has(node) ? new Set([node]) : all);
-  }
-
-  /**
-   * The result of a ReLU by which a reader sees its mask: one value to load, where the input of the ReLU is a sum of several, as at the end of a residual branch. It is in memory for the
-   * next layer; the sum need not be.
-   */
-  #resultFor(reader: Node, mask: Node): Node | undefined {
-    const result = this.#rectified.get(mask);
-    if (result === undefined || result === reader || !this.#last.has(result)) return undefined;
-    return (this.#loads.get(mask)?.size ?? 0) > 1 ? result : undefined;
-  }
-
-  /** The mask of a ReLU for such a reader. */
+  /** The mask of a ReLU for a reader that sees it by the result; undefined for others. */
   #maskOf(reader: Node, mask: Node): Node | undefined {
-    const result = this.#resultFor(reader, mask);
+    const result = this.#worth.resultFor(reader, mask);
     if (result === undefined) return undefined;
     let made = this.#masks.get(mask);
     if (made === undefined) {

@@ -7,7 +7,7 @@ import { cudnnConvolutionMode_t, cudnnDataType_t as dataTypes } from "@pta/ffi";
 import type { ConvolutionParams, Launch, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
-import { channelsLastStrides, channelsSecond } from "../../schedule/channels_last.ts";
+import { channelsLastStrides, channelsSecond } from "../../channel_order.ts";
 import { contiguousStrides } from "../../shape.ts";
 import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import type { AttributeName, Descriptor, DescriptorKind } from "./cudnn_descriptors.ts";

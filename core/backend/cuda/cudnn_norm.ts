@@ -11,7 +11,7 @@ import {
 import type { BatchNormParams, Launch, Operand, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
-import { channelsLastStrides, channelsSecond } from "../../schedule/channels_last.ts";
+import { channelsLastStrides, channelsSecond } from "../../channel_order.ts";
 import { contiguousStrides } from "../../shape.ts";
 import type { AttributeName, Descriptor } from "./cudnn_descriptors.ts";
 import { type CudnnGraphs, type CudnnPlan, cudnnTypes } from "./cudnn_graph.ts";
