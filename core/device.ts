@@ -80,6 +80,12 @@ export interface RoutineParams extends FactorParams {
    */
   readonly scatterReduce: { readonly op: "prod" | "max" | "min"; readonly dim: number };
   /**
+   * `[x, path, lengths, out]`: log probabilities `[T, N, C]`, the states `[N, 2 S + 1]` of each target (int32, blanks between its classes) and `[N, 2]` (int32: steps and
+   * classes of each sequence) give rows: minus the log likelihood of all alignments, `-impossible` where none fits, and, if `out` has room
+   * for them, `T * C` shares of the alignments that pass through each class at each step. Log probabilities below `impossible` count as minus infinity.
+   */
+  readonly alignments: { readonly blank: number; readonly impossible: number };
+  /**
    * `[query, key, value, out, stats]`, the first four `[batch, position, head, element]`, where key and value may have fewer heads, each for equally many
    * of the query's: `out = softmax(query @ key.T * scale) @ value`. `stats` is `[batch, head, position]`, float32 for halves: the logarithm of the sum of
    * the exponentials of each row of scores. The inputs are strided, with their elements beside each other.

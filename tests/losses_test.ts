@@ -133,6 +133,20 @@ eachDevice("ctcLoss: is the sum over all paths, in every layout", () => {
   closeNumbers([alone.item()], [exact[2]], {}, "alone");
 });
 
+eachDevice("ctcLoss: the routine and the unrolled recursion give one gradient", () => {
+  const x = noise([7, 3, 4], 21).logSoftmax(-1).detach().requiresGrad_();
+  // Equal neighbours, a sequence cut short, an empty target, an input of no steps.
+  const targets = ints([1, 1, 3, 2, 0, 0, 3, 0, 0], [3, 3]);
+  for (const inputs of [[7, 4, 6], [5, 0, 7]]) {
+    for (const sizes of [[3, 1, 1], [2, 0, 1]]) {
+      const loss = () => F.ctcLoss(x, targets, inputs, sizes, { zeroInfinity: true });
+      const [once] = grad(loss(), [x]), [again] = grad(loss(), [x], { createGraph: true });
+      closeNumbers(numbers(once), numbers(again), {}, `${inputs} by ${sizes}`);
+      assert(numbers(once).some((v) => v !== 0));
+    }
+  }
+});
+
 eachDevice("ctcLoss: a target that does not fit is infinite, or nothing", () => {
   const x = noise([2, 2, 3], 12).logSoftmax(-1).detach().requiresGrad_();
   // [1, 1] needs a blank between, so three steps; an empty target fits any number of blanks.

@@ -7,6 +7,7 @@ import type {
   RoutineParams,
 } from "../../device.ts";
 import type { Buffer } from "../../device.ts";
+import { alignments } from "./alignments.ts";
 import { attention, attentionGradient } from "./attention.ts";
 import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
 import { cholesky, lu, pivotOrder, triangularSolve } from "./factor.ts";
@@ -44,6 +45,7 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   argsort,
   search,
   scatterReduce,
+  alignments,
   attention,
   attentionGradient,
   batchNorm,

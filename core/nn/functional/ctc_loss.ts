@@ -1,7 +1,10 @@
 /** Connectionist temporal classification (Graves et al., "Connectionist temporal classification", 2006). */
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
-import { arange, full, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
+import { walk } from "../../grad.ts";
+import { isGradEnabled } from "../../node.ts";
+import { wrap } from "../../tensor/base.ts";
+import { arange, full, routine, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
 import { checkReduction, reduceLoss, type Reduction, shapeOf } from "./reduction.ts";
 
 /** Options of {@linkcode ctcLoss}. */
@@ -25,7 +28,7 @@ const impossible = -1e30;
  *
  * As in PyTorch, the gradient takes `logProbs` for the result of a log-softmax: it is `exp(logProbs)` minus the share of the alignments that
  * pass through each class, and 0 beyond the length. Lengths given as tensors are read back.
- * The recursion is unrolled over time, so each new T is planned anew: pad batches to few lengths.
+ * One routine takes the losses and their first gradient, on the host where the device has none of its own; a second gradient unrolls the recursion over time.
  *
  * @param logProbs Log probabilities `[T, N, C]` or `[T, C]`
  * @param targets Classes `[N, S]` (or `[S]`), or those of all sequences in one row
@@ -130,22 +133,48 @@ function alignmentLoss(
   blank: number,
 ): Tensor {
   const [steps, batch, classes] = x.shape, { device } = x;
-  const states = 2 * labels.shape[1] + 1;
-  const column = (values: readonly number[]) =>
-    tensor(Int32Array.from(values), { device }).unsqueeze(-1);
   // Blanks between, before and after the labels: [N, 2 S + 1].
-  const path = labels.shape[1] === 0
-    ? full([batch, 1], blank, { dtype: "int32", device })
-    : interleave(labels, blank);
+  const path =
+    (labels.shape[1] === 0
+      ? full([batch, 1], blank, { dtype: "int32", device })
+      : interleave(labels, blank)).clamp({ min: 0, max: classes - 1 });
+  const ends = tensor(Int32Array.from(inputs), { device }).unsqueeze(-1);
+  const unrolled = () => unrolledLoss(x, path, ends, sizes, blank);
+  if (x.numel === 0) return unrolled().add(softmaxShare(x, ends));
+  const lengths = tensor(Int32Array.from(inputs.flatMap((n, i) => [n, sizes[i]])), { device });
+  const width = x.requiresGrad && isGradEnabled() ? 1 + steps * classes : 1;
+  const operands = [x, path.to("int32"), lengths.reshape(batch, 2)];
+  const rows = routine("alignments", { blank, impossible }, operands, [batch, width], x.dtype);
+  const loss = rows.select(1, 0).withGradient([x], (g) => {
+    if (isGradEnabled()) return [throughGraph(unrolled(), x, g)];
+    const shares = rows.narrow(1, 1, steps * classes).reshape(batch, steps, classes);
+    return [shares.transpose(0, 1).mul(g.reshape(1, batch, 1)).neg()];
+  });
+  return loss.add(softmaxShare(x, ends));
+}
+
+/** The gradient of `y` at `x` by the operations between them, for gradients of it. */
+function throughGraph(y: Tensor, x: Tensor, g: Tensor): Tensor | undefined {
+  const flow = walk([y.node], [g.node], true, new Set([x.node])).get(x.node);
+  return flow && wrap(flow);
+}
+
+/** The recursion by tensor operations, unrolled over time: planned anew for each T, but differentiable as often as one likes. */
+function unrolledLoss(
+  x: Tensor,
+  path: Tensor,
+  ends: Tensor,
+  sizes: readonly number[],
+  blank: number,
+): Tensor {
+  const [steps, batch] = x.shape, { device } = x, states = path.shape[1];
   const state = arange(states, undefined, undefined, { dtype: "int32", device });
   // A label may follow the label before directly, unless they are equal.
   const before = path.pad([2, 0], blank).narrow(1, 0, states);
   const maySkip = path.ne(blank).logicalAnd(path.ne(before)).logicalAnd(state.ge(2));
-  const inRange = path.clamp({ min: 0, max: classes - 1 });
-  const index = inRange.unsqueeze(0).expand([steps, batch, states]);
+  const index = path.unsqueeze(0).expand([steps, batch, states]);
   const seen = x.gather(2, index.to("int32"));
   const scores = where(seen.lt(impossible), impossible, seen);
-  const ends = column(inputs);
   let alpha = where(state.le(1), steps === 0 ? impossible : scores.select(0, 0), impossible);
   for (let t = 1; t < steps; t++) {
     const wide = alpha.pad([2, 0], impossible);
@@ -158,12 +187,11 @@ function alignmentLoss(
   }
   // An input of no steps can only be aligned with a target of no classes.
   alpha = where(ends.eq(0), where(state.eq(0), 0, impossible), alpha);
-  const last = column(sizes.map((s) => 2 * s));
+  const last = tensor(Int32Array.from(sizes, (s) => 2 * s), { device }).unsqueeze(-1);
   const isEnd = state.eq(last).logicalOr(state.eq(last.sub(1)));
   const final = where(isEnd, alpha, impossible);
   const top = final.amax(-1, true).detach();
-  const loss = final.sub(top).exp().sum(-1).log().add(top.squeeze(-1)).neg();
-  return loss.add(softmaxShare(x, ends));
+  return final.sub(top).exp().sum(-1).log().add(top.squeeze(-1)).neg();
 }
 
 /** `blank, l0, blank, l1, ..., blank` of `[N, S]`. */
