@@ -40,6 +40,11 @@ export interface RoutineParams extends FactorParams {
    * `out = a @ b`, plus what `out` holds when `accumulate`.
    */
   readonly matmul: { readonly accumulate: boolean };
+  /**
+   * `[a, b, bias, out]`: `activation(a @ b + bias)`, `a` `[m, k]` and `b` `[k, n]` of any strides, `bias` of n elements, `out` m * n elements
+   * in order, its last size n. All of one float dtype; GELU is the form by tanh.
+   */
+  readonly matmulEpilogue: { readonly activation: Activation };
   /** `[data]`, contiguous: the sum over all ranks, times `scale`, in place. Returns before it is complete; see {@linkcode RoutineLaunch}. */
   readonly allReduce: { readonly group: string; readonly scale: number };
   /** `[x, weight, out]`: `[N, C, ...spatial]` by `[O, C / groups, ...kernel]` gives `[N, O, ...]` (a cross-correlation). */
@@ -108,6 +113,9 @@ export interface RoutineParams extends FactorParams {
     readonly fast: boolean;
   };
 }
+
+/** What is applied to each element of a product. */
+export type Activation = "none" | "relu" | "gelu";
 
 /**
  * What a scan accumulates: `logaddexp` is the running logarithm of a sum of exponentials, `argmax` and `argmin` the int32 place of the latest
@@ -260,6 +268,8 @@ export interface Backend {
   channelsLast?(call: RoutineCall): boolean;
   /** Whether the routines `batchNorm` and `batchNormGradient` are there for such an operand `[N, C, ...]` and wanted rather than kernels. A backend without this never wants them. */
   normalizes?(x: Operand): boolean;
+  /** Whether a product had better do the bias and the activation that follow it (`matmulEpilogue`). Absent where it never had. */
+  wantsEpilogue?(call: RoutineCall<"matmulEpilogue">): boolean;
   /** Whether `matmulFloat8` runs on hardware for it, so that it is faster than the float32 product that emulates it. */
   readonly multipliesFloat8?: boolean;
   /**

@@ -7,6 +7,7 @@ import { type Node, type NodeArgs, type NodeKind, setGradEnabled } from "./node.
 import { explainIndexError } from "./origin.ts";
 import { backendOf } from "./runtime.ts";
 import { arrangeChannels } from "./schedule/channels_last.ts";
+import { foldEpilogues } from "./schedule/epilogues.ts";
 import type { Plan } from "./schedule/plan.ts";
 import type { Graph } from "./schedule/order.ts";
 import { schedule } from "./schedule/schedule.ts";
@@ -212,7 +213,8 @@ function run(roots: readonly Node[]): void {
   let entry = plans.get(key);
   if (entry === undefined) {
     counters.plansMade++;
-    const arranged = arrangeChannels(graph, backend.channelsLast?.bind(backend));
+    const folded = foldEpilogues(graph, backend.wantsEpilogue?.bind(backend));
+    const arranged = arrangeChannels(folded, backend.channelsLast?.bind(backend));
     const plan = schedule(arranged.graph, settings.fuse, arranged.apart);
     entry = { plan, executables: plan.steps.map((s) => executable(backend, device, s)) };
     plans.set(key, entry);

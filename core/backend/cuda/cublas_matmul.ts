@@ -4,7 +4,7 @@ import {
   cublasLtEpilogue_t as epilogues,
   cublasLtMatmulDescAttributes_t as desc,
 } from "@pta/ffi";
-import type { Launch, RoutineCall } from "../../device.ts";
+import type { Activation, Launch, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import { type Matrix, outerOffsets, type Product, readProduct } from "../product.ts";
@@ -18,6 +18,18 @@ import {
   dataTypes,
 } from "./cublas_open.ts";
 import type { CudaBuffer } from "./memory.ts";
+
+/** What a product does at its end; the address of the bias is set for each launch. */
+interface Ending {
+  readonly activation: Activation;
+  readonly bias: number;
+}
+
+const endings: Readonly<Record<Activation, number>> = {
+  none: epilogues.CUBLASLT_EPILOGUE_BIAS,
+  relu: epilogues.CUBLASLT_EPILOGUE_RELU_BIAS,
+  gelu: epilogues.CUBLASLT_EPILOGUE_GELU_BIAS,
+};
 
 /** How a stored matrix is read, in the column-major words of BLAS. */
 interface Stored {
@@ -47,7 +59,11 @@ export class CublasProducts {
   }
 
   /** A product of buffers; undefined for one that cuBLASLt does not make (integers, matrices with gaps in both directions, no inner size). */
-  bind(call: RoutineCall<"matmul">, buffers: readonly CudaBuffer[]): Launch | undefined {
+  bind(
+    call: RoutineCall<"matmul">,
+    buffers: readonly CudaBuffer[],
+    ending?: Ending,
+  ): Launch | undefined {
     const product = readProduct(call.operands), [x, y, out] = call.operands;
     const { m, n, k } = product, dtype = x.dtype;
     const float = dataTypes[dtype] !== undefined && y.dtype === dtype;
@@ -67,11 +83,12 @@ export class CublasProducts {
     }));
     const align = (which: "a" | "b" | "c") => alignment(places.map((p) => p[which]));
     const { accumulate } = call.params;
-    const prepared = this.#prepare(product, { a, b, dtype, out: out.dtype }, {
-      a: align("a"),
-      b: align("b"),
-      c: align("c"),
-    });
+    const prepared = this.#prepare(
+      product,
+      { a, b, dtype, out: out.dtype },
+      { a: align("a"), b: align("b"), c: align("c") },
+      ending,
+    );
     if (prepared === undefined) return undefined;
     const { calls, handle, room, runtime } = this.#lt, { stream } = runtime;
     const scratch = runtime.workspace(room);
@@ -103,23 +120,39 @@ export class CublasProducts {
         );
       }
     };
-    const { choice } = prepared;
+    const { choice, descriptor } = prepared;
+    const bias = ending && BigUint64Array.of(BigInt(ending.bias));
     return () => {
+      // The descriptor is shared by all products of this shape, and read during the call.
+      if (bias !== undefined) this.#setBias(descriptor, bias);
       if (choice.rivals.length > 0 && !accumulate) this.#lt.tune(choice, run);
       run(choice.address);
     };
+  }
+
+  #setBias(descriptor: bigint, bias: BigUint64Array<ArrayBuffer>): void {
+    const { CUBLASLT_MATMUL_DESC_BIAS_POINTER } = desc;
+    this.#lt.calls.cublasLtMatmulDescSetAttribute(
+      descriptor,
+      CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+      bias,
+      8,
+    );
   }
 
   #prepare(
     p: Product,
     types: { a: Stored; b: Stored; dtype: DType; out: DType },
     align: { a: number; b: number; c: number },
+    ending: Ending | undefined,
   ): Prepared | undefined {
     const { a, b, dtype, out } = types, last = p.batch.at(-1);
     const tf32 = dtype === "float32" && float32MatmulPrecision() !== "highest";
     const key = `${p.m} ${p.n} ${p.k} ${JSON.stringify(types)} ${p.c.rowStride} ${
       last === undefined ? "" : `${last.count} ${last.a} ${last.b} ${last.c}`
-    } ${align.a} ${align.b} ${align.c} ${tf32}`;
+    } ${align.a} ${align.b} ${align.c} ${tf32} ${
+      ending === undefined ? "" : `${ending.activation} ${alignment([ending.bias])}`
+    }`;
     if (this.#prepared.has(key)) return this.#prepared.get(key);
     const lt = this.#lt, doubles = dtype === "float64";
     const compute = doubles ? COMPUTE_64F : tf32 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
@@ -128,9 +161,15 @@ export class CublasProducts {
       [desc.CUBLASLT_MATMUL_DESC_TRANSB, Int32Array.of(a.transposed ? 1 : 0)],
       [
         desc.CUBLASLT_MATMUL_DESC_EPILOGUE,
-        Int32Array.of(epilogues.CUBLASLT_EPILOGUE_DEFAULT),
+        Int32Array.of(
+          ending === undefined ? epilogues.CUBLASLT_EPILOGUE_DEFAULT : endings[ending.activation],
+        ),
       ],
     ]);
+    // The heuristic looks at the address's alignment.
+    if (ending !== undefined) {
+      this.#setBias(descriptor, BigUint64Array.of(BigInt(ending.bias)));
+    }
     const layout = (
       type: DType,
       [rows, columns]: readonly [number, number],

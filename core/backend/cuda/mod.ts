@@ -1,5 +1,5 @@
 /** The CUDA backend: kernels printed for NVRTC, products by cuBLASLt, captured steps as graphs. Opened on first use; importing it needs nothing. */
-import { createRoutines, multipliesFloat8 } from "./routines.ts";
+import { createRoutines, multipliesFloat8, wantsEpilogue } from "./routines.ts";
 import type {
   AttentionParams,
   Backend,
@@ -48,6 +48,9 @@ export class CudaBackend implements Backend {
   readonly routines: Routines;
   /** See {@linkcode Backend.halfRoutines}. */
   readonly halfRoutines: ReadonlySet<RoutineName> = halfRoutines;
+  /** See {@linkcode Backend.wantsEpilogue}; there when `PTA_CUBLAS_EPILOGUE=1` asks for it. */
+  readonly wantsEpilogue: ((call: RoutineCall<"matmulEpilogue">) => boolean) | undefined =
+    env("PTA_CUBLAS_EPILOGUE") === "1" ? (call) => wantsEpilogue(this.runtime, call) : undefined;
   readonly #transfer: Transfer;
   readonly #staging: Staging | undefined;
   /** What is known of launches: those that need the host, and what the others do with memory. */

@@ -1,5 +1,5 @@
 /** The named routines of a device: vendor libraries, hand-written kernels, and the host for what is not worth a kernel. */
-import type { Launch, Operand, RoutineLaunch, Routines } from "../../device.ts";
+import type { Launch, Operand, RoutineCall, RoutineLaunch, Routines } from "../../device.ts";
 import { dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { allReduce } from "../collective.ts";
@@ -10,7 +10,9 @@ import { CublasProducts } from "./cublas_matmul.ts";
 import { cublasOf } from "./cublas_open.ts";
 import type { CudaBuffer } from "./memory.ts";
 import { ncclGroup } from "./nccl.ts";
+import { cudaEnding } from "./routine_epilogue.ts";
 import { cudaRoutines } from "./routine_table.ts";
+import { inOrder } from "./routine_text.ts";
 import type { CudaRuntime } from "./runtime.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -57,12 +59,12 @@ export function createRoutines({ runtime, transfer, host }: RoutineContext): Rou
   };
 }
 
-type Product = "matmul" | "matmulFloat8";
+type Product = "matmul" | "matmulFloat8" | "matmulEpilogue";
 
 /** Products by cuBLASLt where it can, else by a kernel of our own. `PTA_CUBLAS=off` leaves it out. */
 function createProducts(
   runtime: CudaRuntime,
-  own: Pick<Routines, Product>,
+  own: Pick<Routines, "matmul" | "matmulFloat8">,
 ): Pick<Routines, Product> {
   let opened: { plain: CublasProducts; float8: CublasFloat8 } | undefined;
   const products = () => {
@@ -75,6 +77,22 @@ function createProducts(
       const start = products()?.plain.bind(call, buffers as CudaBuffer[]);
       return start === undefined ? own.matmul(call, buffers) : { start };
     },
+    matmulEpilogue: (call, buffers): RoutineLaunch => {
+      const [a, b, bias, out] = call.operands, [m, n] = [a.shape[0], b.shape[1]];
+      const flat = { ...out, shape: [m, n], strides: [n, 1] };
+      const product = {
+        name: "matmul",
+        params: { accumulate: false },
+        operands: [a, b, flat],
+      } as const;
+      const three = [0, 1, 3].map((i) => buffers[i] as CudaBuffer);
+      const start = products()?.plain.bind(product, three, {
+        activation: call.params.activation,
+        bias: (buffers[2] as CudaBuffer).pointer + bias.offset * dtypes[bias.dtype].bytes,
+      });
+      if (start !== undefined) return { start };
+      return inOrder([own.matmul(product, three).start, cudaEnding(runtime, call, buffers).start]);
+    },
     matmulFloat8: (call, buffers): RoutineLaunch => {
       // Before Ada and Hopper no tensor core multiplies eight-bit floats.
       const start = hasFloat8(runtime)
@@ -83,6 +101,18 @@ function createProducts(
       return start === undefined ? own.matmulFloat8(call, buffers) : { start };
     },
   };
+}
+
+/** Whether products can do the bias and activation that follow them: cuBLASLt is there, and takes the types. */
+export function wantsEpilogue(
+  runtime: CudaRuntime,
+  { operands: [a, b, bias, out] }: RoutineCall<"matmulEpilogue">,
+): boolean {
+  if (cublasOf(runtime) === undefined) return false;
+  const { dtype } = out,
+    isTaken = dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
+  return isTaken && [a, b, bias].every((o) => o.dtype === dtype) &&
+    [a, b].every((o) => o.strides.some((s, d) => s === 1 || o.shape[d] === 1));
 }
 
 /** Whether the tensor cores of a device multiply eight-bit floats. */

@@ -12,6 +12,7 @@ import { attention, attentionGradient } from "./attention.ts";
 import { convolution, convolutionInput, convolutionWeight } from "./convolution.ts";
 import { cholesky, lu, pivotOrder, triangularSolve } from "./factor.ts";
 import { symmetricEigen } from "./factor_eigen.ts";
+import { matmulEpilogue } from "./epilogue.ts";
 import { matmulFloat8, quantizeFloat8 } from "./float8.ts";
 import { householder, reflectors } from "./factor_qr.ts";
 import { svd } from "./factor_svd.ts";
@@ -52,6 +53,7 @@ const plainRoutines: { readonly [R in PlainRoutineName]: PlainRoutine<R> } = {
   batchNormGradient,
   quantizeFloat8,
   matmulFloat8,
+  matmulEpilogue,
   cholesky,
   lu,
   pivotOrder,
