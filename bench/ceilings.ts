@@ -1,16 +1,19 @@
 /**
  * `deno run -A bench/ceilings.ts --device cuda`: what bounds every step on a device, one JSON line each: the rate of the products of GPT-2, the bandwidth of
- * a copy, the time of one kernel in a captured step of 10, 100 and 1,000, and a large linear layer in 16 and in eight bits, forward and backward. `--small` for a
- * machine that only checks that it runs.
+ * a copy, the time of one kernel in a captured step of 10, 100 and 1,000, a large linear layer in 16 and in eight bits, forward and backward, and linear layers
+ * with their bias and activation done by the product or after it. `--small` for a machine that only checks that it runs.
  */
 import { parseArgs } from "@std/cli/parse-args";
 
 const flags = parseArgs(Deno.args, { string: ["device", "dtype"], boolean: ["small"] });
 if (flags.device !== undefined) Deno.env.set("PTA_DEVICE", flags.device);
+// Offered by the device then, and switched on below where it is compared.
+Deno.env.set("PTA_CUBLAS_EPILOGUE", "1");
 const {
   autocast,
   backendOf,
   capture,
+  clearPlans,
   defaultDevice,
   keep,
   nn,
@@ -37,6 +40,10 @@ function median(step: () => void): number {
   const times = Array.from({ length: 7 }, () => timed(count)).sort((a, b) => a - b);
   return times[3];
 }
+
+const ends = backend as { wantsEpilogue?: typeof backend.wantsEpilogue };
+const offered = ends.wantsEpilogue;
+ends.wantsEpilogue = undefined;
 
 const print = (what: Record<string, unknown>) =>
   console.log(JSON.stringify({ ...what, device, backend: backend.name }));
@@ -106,6 +113,25 @@ for (const count of flags.small ? [10] : [10, 100, 1000]) {
     });
     const ms = median(() => void step());
     print({ probe: "linear", about, size, ms, tflops: 6 * size ** 3 / ms / 1e9 });
+    step.dispose();
+  }
+}
+// A linear layer and what follows it: by the product, and by a kernel of ours after it.
+for (const activation of ["bias", "relu", "gelu"] as const) {
+  using _scope = stepScope();
+  const [m, k, n] = flags.small ? [64, 32, 48] : [65536, 768, 3072];
+  const x = randn([m, k]).to(dtype), w = randn([n, k]).to(dtype), b = randn([n]).to(dtype);
+  realize(x, w, b);
+  for (const by of offered === undefined ? ["kernel"] : ["kernel", "product"]) {
+    clearPlans();
+    ends.wantsEpilogue = by === "product" ? offered : undefined;
+    const step = capture(() => {
+      const y = nn.functional.linear(x, w, b);
+      if (activation === "bias") return y;
+      return activation === "relu" ? y.relu() : y.gelu({ approximate: "tanh" });
+    });
+    const ms = median(() => void step());
+    print({ probe: "ending", activation, by, m, n, k, dtype, ms });
     step.dispose();
   }
 }

@@ -46,7 +46,13 @@ export function performancePage(results: readonly Result[]): string {
             } TFLOP/s |`,
           );
         } else if (c.probe === "copy") lines.push(`| copy | ${Number(c.gb_s).toFixed(0)} GB/s |`);
-        else if (c.probe === "linear") {
+        else if (c.probe === "ending") {
+          lines.push(
+            `| linear layer ${c.m} x ${c.n} x ${c.k} with ${c.activation}, by the ${c.by} | ${
+              Number(c.ms).toFixed(3)
+            } ms |`,
+          );
+        } else if (c.probe === "linear") {
           lines.push(
             `| linear layer ${c.size} x ${c.size} x ${c.size} in ${c.about}, forward and backward | ${
               Number(c.tflops).toFixed(0)

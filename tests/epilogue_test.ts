@@ -1,6 +1,13 @@
 /** Products that do the bias and the activation after them: which graphs are folded, and that results stay. */
 import { assert, assertEquals } from "@std/assert";
 import { type Backend, backendOf, clearPlans, randn, setDefaultDevice } from "@pta/core";
+import { compileCuda, type NvrtcCalls, openNvrtc } from "@pta/ffi";
+import { prelude } from "../core/backend/cuda/prelude.ts";
+import { programOptions } from "../core/backend/cuda/print.ts";
+import { cudaEnding } from "../core/backend/cuda/routine_epilogue.ts";
+import type { CudaRuntime } from "../core/backend/cuda/runtime.ts";
+import type { Buffer } from "../core/device.ts";
+import { contiguousStrides } from "../core/shape.ts";
 import type { NullBackend } from "../core/backend/null/null.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
 import { layerCases } from "./epilogue_cases.ts";
@@ -66,6 +73,47 @@ Deno.test("epilogues: one routine and nothing else", () => {
   }
 });
 
+let nvrtc: NvrtcCalls | undefined, absent = "";
+try {
+  nvrtc = openNvrtc().calls;
+} catch (error) {
+  absent = ` (skipped: ${(error as Error).message.split(". ")[0]})`;
+}
+
+Deno.test({
+  name: `epilogues: NVRTC compiles the kernels of our own without a warning${absent}`,
+  ignore: nvrtc === undefined,
+  fn: () => {
+    const texts: string[] = [];
+    const runtime = {
+      launcher: (text: string) => {
+        texts.push(text);
+        return () => {};
+      },
+    } as unknown as CudaRuntime;
+    for (const activation of ["none", "relu", "gelu"] as const) {
+      for (const dtype of ["float32", "bfloat16", "float16"] as const) {
+        const operands = [[4, 8], [8, 16], [16], [4, 16]].map((shape) => ({
+          dtype,
+          shape,
+          strides: contiguousStrides(shape),
+          offset: 0,
+        }));
+        const buffers = operands.map(() => ({ pointer: 512 }) as unknown as Buffer);
+        cudaEnding(runtime, { name: "matmulEpilogue", params: { activation }, operands }, buffers);
+      }
+    }
+    assertEquals(new Set(texts).size, 9);
+    const source = [prelude, ...texts].join("\n");
+    const { cubin, log } = compileCuda(nvrtc!, {
+      source,
+      options: ["-arch=sm_90", ...programOptions],
+    });
+    assertEquals(log, "");
+    assert(cubin.length > 0);
+  },
+});
+
 const reason = whyNotEmulated(), at = (file: string) => new URL(file, import.meta.url).pathname;
 const limits: Readonly<Record<string, number>> = {
   float32: 1e-5,
@@ -75,9 +123,10 @@ const limits: Readonly<Record<string, number>> = {
 };
 
 for (
-  const [about, env, biased] of [
-    ["by cuBLASLt", { PTA_CUBLAS_EPILOGUE: "1" }, 8],
-    ["not asked for", {}, 0],
+  const [about, env, biased, args] of [
+    ["by cuBLASLt", { PTA_CUBLAS_EPILOGUE: "1" }, 8, []],
+    ["by kernels of our own", { PTA_CUBLAS: "off" }, 0, ["--own"]],
+    ["not asked for", {}, 0, []],
   ] as const
 ) {
   Deno.test({
@@ -85,7 +134,16 @@ for (
     ignore: reason !== undefined,
     fn: async () => {
       const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", at("epilogue_run.ts")],
+        args: [
+          "run",
+          "-A",
+          at("emulator/run.ts"),
+          "deno",
+          "run",
+          "-A",
+          at("epilogue_run.ts"),
+          ...args,
+        ],
         env,
       }).output();
       const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -4,10 +4,11 @@ import type { DType } from "../../dtype.ts";
 import { blocksFor, eachItem, elements, long, place, shortName, sizeOf } from "./routine_text.ts";
 import type { CudaRuntime } from "./runtime.ts";
 
+/** Of float32 and half precision, which is what a device wants endings of. */
 const texts: Readonly<Record<Activation, string>> = {
   none: "x",
   relu: "x <= 0.0f ? 0.0f : x",
-  gelu: "0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)))",
+  gelu: "0.5f * x * (1.0f + tanhf((float)(0.7978845608f * (x + 0.044715f * x * x * x))))",
 };
 
 function endingText(activation: Activation, dtype: DType): { name: string; text: string } {
@@ -15,7 +16,7 @@ function endingText(activation: Activation, dtype: DType): { name: string; text:
   const text = eachItem({
     name,
     params: `const ${e.stored} *bias, ${e.stored} *out, i64 columns`,
-    body: `    const float x = ${e.read("out[i]")} + ${e.read("bias[i % columns]")};
+    body: `    const ${e.held} x = ${e.read("out[i]")} + ${e.read("bias[i % columns]")};
     out[i] = ${e.write(`(${texts[activation]})`)};`,
   });
   return { name, text };
