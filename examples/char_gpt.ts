@@ -23,7 +23,13 @@ import { loadText, sample, vocabulary, windows } from "./char_text.ts";
 import { parseFlags } from "./flags.ts";
 
 const length = 96, width = 128, layers = 3;
-const flags = parseFlags({ steps: 900, batchSize: 16, learningRate: 0.002, seed: 0 });
+const flags = parseFlags({
+  steps: 900,
+  batchSize: 16,
+  learningRate: 0.002,
+  seed: 0,
+  characters: 400,
+});
 
 class GPT extends nn.Module {
   tokens = new nn.Embedding(vocabulary, width);
@@ -107,6 +113,6 @@ const next = (window: Tensor) =>
   noGrad(() => model.forward(window).select(1, length - 1).squeeze(0));
 {
   using _scope = stepScope();
-  console.log(`---\n${sample("/** Adds", 400, length, next)}\n---`);
+  console.log(`---\n${sample("/** Adds", flags.characters, length, next)}\n---`);
 }
 console.log(`val_loss=${last.toFixed(4)}`);

@@ -9,11 +9,12 @@ export const vocabulary = alphabet.length;
 
 /** Text as character numbers. */
 export function encode(text: string): Int32Array {
-  const unknown = alphabet.indexOf("?");
-  return Int32Array.from(text, (c) => {
-    const at = alphabet.indexOf(c);
-    return at < 0 ? unknown : at;
-  });
+  const unknown = alphabet.indexOf("?"), numbers = new Int32Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    numbers[i] = code === 10 ? 0 : code >= 32 && code < 127 ? code - 31 : unknown;
+  }
+  return numbers;
 }
 
 /** Character numbers as text. */

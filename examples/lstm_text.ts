@@ -20,7 +20,13 @@ import { loadText, sample, vocabulary, windows } from "./char_text.ts";
 import { parseFlags } from "./flags.ts";
 
 const length = 48, width = 192;
-const flags = parseFlags({ steps: 800, batchSize: 32, learningRate: 0.004, seed: 0 });
+const flags = parseFlags({
+  steps: 800,
+  batchSize: 32,
+  learningRate: 0.004,
+  seed: 0,
+  characters: 300,
+});
 
 class Writer extends nn.Module {
   embedding = new nn.Embedding(vocabulary, 64);
@@ -68,6 +74,6 @@ for (let i = 1; i <= flags.steps; i++) {
   using _scope = stepScope();
   const next = (window: Tensor) =>
     noGrad(() => model.forward(window).select(1, length - 1).squeeze(0));
-  console.log(`---\n${sample("/** Adds", 300, length, next)}\n---`);
+  console.log(`---\n${sample("/** Adds", flags.characters, length, next)}\n---`);
 }
 console.log(`val_loss=${last.toFixed(4)}`);

@@ -3,7 +3,7 @@ import { assert, assertAlmostEquals } from "@std/assert";
 
 async function accuracyIn(mixedPrecision: string): Promise<number> {
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "examples/digits.ts"],
+    args: ["run", "-A", "examples/digits.ts", "--epochs", "16"],
     cwd: new URL("..", import.meta.url),
     env: { PTA_MIXED_PRECISION: mixedPrecision },
   }).output();

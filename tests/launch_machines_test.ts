@@ -1,6 +1,6 @@
 /** Several machines on one: launchers that meet at addresses of the loopback. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { assertClose, launchTraining, resultOf, script } from "./launch_training.ts";
+import { assertClose, launchTraining, resultOf, script, undisturbedOn } from "./launch_training.ts";
 import { alive, endOf, failureBlock, startLauncher, until } from "./launcher.ts";
 
 const secret = { PTA_LAUNCH_SECRET: "several machines share this text" };
@@ -33,7 +33,7 @@ Deno.test("machines: 2 of 2 ranks have the losses of one rank", async () => {
   assertEquals(second.code, 0, second.err);
   assertMatch(first.out, /^0\.0> start 0$/m);
   assertMatch(second.out, /^1\.1> pid=\d+ rank=3$/m);
-  assertClose(resultOf(first), resultOf(await launchTraining([script, "2"])), "2 machines");
+  assertClose(resultOf(first), await undisturbedOn(1), "2 machines");
 });
 
 /** A number of a Slurm job whose port nobody listens on. */
@@ -50,9 +50,9 @@ function freeJob(hostname: string): number {
 
 Deno.test("machines: Slurm's variables are enough, with a launcher for each node or for each rank", async () => {
   const hosts = "127.0.0.8,127.0.0.9", job = freeJob("127.0.0.8");
-  const wanted = resultOf(await launchTraining(["--num-processes=2", script, "1"]));
+  const wanted = await undisturbedOn(2);
   const srun = (rank: number, more: Record<string, string>) =>
-    launchTraining([script, "1"], {
+    launchTraining([script, "2"], {
       ...secret,
       SLURM_JOB_ID: String(job),
       SLURM_STEP_NODELIST: hosts,
@@ -108,8 +108,7 @@ Deno.test("machines: both start again after a rank of one has died, bit for bit"
       ], secret);
     const [first, second] = await Promise.all([machine(0), machine(1)]);
     assertEquals(second.code, 0, second.err);
-    const undisturbed = await launchTraining(["--num-processes=2", script, "2"]);
-    assertEquals(resultOf(first), resultOf(undisturbed));
+    assertEquals(resultOf(first), await undisturbedOn(2));
     assertMatch(
       second.err,
       /^launch: start again, 2 of 3: Rank 1 of 2 failed first: ended by SIGKILL/m,

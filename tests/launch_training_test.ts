@@ -1,19 +1,17 @@
 /** Launched training: the same losses on any number of ranks, after restarts, and states saved at the end. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { assertClose, launchTraining, type Result, resultOf, script } from "./launch_training.ts";
+import { assertClose, launchTraining, resultOf, script, undisturbedOn } from "./launch_training.ts";
 import { alive, endOf, runLauncher, startLauncher, until } from "./launcher.ts";
 
-let single: Promise<Result> | undefined;
-/** One rank, two epochs. */
-const onOneRank = () => single ??= launchTraining([script, "2"]).then(resultOf);
+/** Eight ranks take long on two cores: `deno task soak`. */
+const isSoak = Deno.env.get("PTA_TEST_SOAK") === "1";
 
-for (const ranks of [2, 4, 8]) {
+for (const ranks of isSoak ? [2, 4, 8] : [2, 4]) {
   Deno.test(`training: ${ranks} ranks have the losses of one`, async () => {
-    const wanted = await onOneRank();
+    const wanted = await undisturbedOn(1);
     assertEquals(wanted.losses.length, 4);
     assert(wanted.losses[1] < wanted.losses[0]);
-    const many = resultOf(await launchTraining(["--num-processes", String(ranks), script, "2"]));
-    assertClose(many, wanted, `${ranks} ranks`);
+    assertClose(await undisturbedOn(ranks), wanted, `${ranks} ranks`);
   });
 }
 
@@ -21,7 +19,7 @@ Deno.test("restart: a rank that dies twice ends bit-equal to an undisturbed run"
   const folder = await Deno.makeTempDir();
   try {
     const two = ["--num-processes", "2"];
-    const wanted = resultOf(await launchTraining([...two, script, "2"]));
+    const wanted = await undisturbedOn(2);
     const args = [...two, "--max-restarts", "3", "--log-dir", `${folder}/logs`];
     const result = await launchTraining([...args, script, "2", `${folder}/states`]);
     assertEquals(resultOf(result), wanted);
