@@ -262,6 +262,23 @@ function poolCases(): void {
   pool("float32", [3, 20, 20], [3, 3], { stride: [1, 1], padding: [1, 1] });
 }
 
+/** The gradients of all pools again, with what is known of the windows, and two in half precision. */
+function windowCases(): void {
+  const pools = cases.flatMap(({ call }, i) => call.name === "maxPool" ? [[i, i + 1]] : []);
+  for (const [pool, scatter] of pools) {
+    const windows = cases[pool].call.params as RoutineParams["maxPool"];
+    const { call: { params, operands }, data } = cases[scatter];
+    const known = { ...params as RoutineParams["poolScatter"], windows };
+    const inputs = data.slice(0, 2).map((x) => Array.from(x));
+    add("poolScatter", known, operands, inputs);
+    if (operands[0].dtype !== "float32") continue;
+    const half = operands.map((o) =>
+      o.dtype === "float32" ? { ...o, dtype: "bfloat16" as const } : o
+    );
+    add("poolScatter", known, half, [inputs[0].map((x) => roundTo("bfloat16", x)), inputs[1]]);
+  }
+}
+
 function scanCases(): void {
   const ops: ScanOp[] = ["sum", "prod", "max", "min", "logaddexp", "argmax", "argmin"];
   const scan = (op: ScanOp, dtype: DType, rows: number, length: number, odd = false) => {
@@ -459,6 +476,7 @@ export function routineCases(): readonly RoutineCase[] {
     sortCases();
     scatterCases();
     float8Cases();
+    windowCases();
   }
   return cases;
 }
