@@ -126,6 +126,7 @@ export { Module, type StateDict } from "./module.ts";
 export { CELU, ELU, LeakyReLU, PReLU, type PReLUOptions, ReLU, RReLU, SELU } from "./rectifier.ts";
 export { GLU, LogSoftmax, Softmax, Softmax2d, Softmin } from "./softmax.ts";
 export type { LoadStateOptions, LoadStateResult } from "./state.ts";
+export { parametersToVector, vectorToParameters } from "./parameters_vector.ts";
 export { Parameter } from "../tensor/mod.ts";
 export {
   GRU,

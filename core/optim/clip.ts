@@ -58,13 +58,33 @@ export function clipGradNorm_(
   if (options.errorIfNonfinite && !Number.isFinite(total.item())) {
     throw new RangeError(`Cannot clip gradients by their norm: it is ${total.item()}`);
   }
-  noGrad(() => {
-    const factor = total.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
-    for (const p of clipped) p.grad = p.grad!.mul(factor.to(p.grad!.dtype));
-  });
+  clipGradsWithNorm_(clipped, maxNorm, total);
   // So that it can be read after the optimizer has changed what it was computed from.
   dueWithNext(total);
   return total;
+}
+
+/**
+ * Scales all gradients by one factor so that a norm that is known already would be at most `maxNorm`: that of a part of the parameters, or of those of all
+ * ranks.
+ *
+ * @param parameters Those without a gradient are passed over
+ * @param maxNorm Bound on the norm
+ * @param totalNorm The norm, 0-d, as {@linkcode getTotalNorm} gives it
+ * @throws {RangeError} When `maxNorm` is negative
+ */
+export function clipGradsWithNorm_(
+  parameters: Iterable<Tensor>,
+  maxNorm: number,
+  totalNorm: Tensor,
+): void {
+  if (!(maxNorm >= 0)) {
+    throw new RangeError(`Cannot clip gradients to the norm ${maxNorm}: it must be at least 0`);
+  }
+  noGrad(() => {
+    const factor = totalNorm.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
+    for (const p of withGrad(parameters)) p.grad = p.grad!.mul(factor.to(p.grad!.dtype));
+  });
 }
 
 /**

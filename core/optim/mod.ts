@@ -5,7 +5,13 @@ export { Adagrad, type AdagradOptions } from "./adagrad.ts";
 export { Adam, AdamBase, type AdamOptions, AdamW } from "./adam.ts";
 export { Adamax, type AdamaxOptions } from "./adamax.ts";
 export { ASGD, type ASGDOptions } from "./asgd.ts";
-export { clipGradNorm_, type ClipGradNormOptions, clipGradValue_, getTotalNorm } from "./clip.ts";
+export {
+  clipGradNorm_,
+  type ClipGradNormOptions,
+  clipGradsWithNorm_,
+  clipGradValue_,
+  getTotalNorm,
+} from "./clip.ts";
 export { CountedOptimizer, type Scalars } from "./counted.ts";
 export type { StepGuard } from "./guard.ts";
 export { LBFGS, type LBFGSOptions } from "./lbfgs.ts";
