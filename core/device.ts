@@ -4,6 +4,8 @@ import type { FactorParams } from "./factor_params.ts";
 import type { Float8Factor, Float8Format } from "./float8_format.ts";
 import type { Kernel } from "./kernel.ts";
 
+export type { Float8Factor, Float8Format } from "./float8_format.ts";
+
 /** Device memory of `length` elements. Backends extend it with what they need. */
 export interface Buffer {
   /** Dtype of the elements. */
