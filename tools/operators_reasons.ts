@@ -135,7 +135,6 @@ export const leftOut: readonly (readonly [pattern: RegExp, reason: string])[] = 
     /^torch\.nn\.(functional\.linear_cross_entropy|LinearCrossEntropy\w+)$/,
     "Fuses two calls that are fused here anyway: `linear` and `crossEntropy`.",
   ],
-  [/^torch\.nn\.AdaptiveLogSoftmaxWithLoss$/, "Not built: a vocabulary fits `CrossEntropyLoss`."],
   [/^torch\.(nn\.functional\.)?conv_tbc$/, "A layout of its own; use `conv1d`."],
   [/^torch\.nn\.functional\.(grouped_mm|scaled_grouped_mm|scaled_mm)$/, "For fp8 and experts."],
   [/^torch\.nn\.utils\.fuse_/, "Left out: for inference after training."],

@@ -75,6 +75,11 @@ export {
   NLLLoss,
   type NLLLossOptions,
 } from "./class_loss.ts";
+export {
+  type AdaptiveLogSoftmaxOptions,
+  type AdaptiveLogSoftmaxResult,
+  AdaptiveLogSoftmaxWithLoss,
+} from "./adaptive_softmax.ts";
 export { CTCLoss, type CTCLossOptions } from "./ctc_loss.ts";
 export { CosineSimilarity, PairwiseDistance } from "./distance.ts";
 export {
