@@ -1,6 +1,7 @@
 /** Normalisations: gradients, running statistics, several ranks. Values against PyTorch are in tests/golden. */
 import { assert, assertEquals } from "@std/assert";
-import { nn, type Tensor, zeros } from "@pta/core";
+import { nn, type Tensor, tensor, zeros } from "@pta/core";
+import { roundTo } from "../core/dtype.ts";
 import { closeNumbers, numbers, throwsExactly } from "./assert.ts";
 import { eachDevice, on } from "./devices.ts";
 import { type Result, rows, run, scaled } from "./fixtures/sync_batch_norm_script.ts";
@@ -202,3 +203,39 @@ Deno.test("norm: bad arguments are refused", () =>
     ];
     for (const [fn, type, message] of table) throwsExactly(fn, type, message);
   }));
+
+eachDevice(
+  "batchNorm: statistics of 16 bits in one pass, far from 0 and with a first value far from the others",
+  (device) => {
+    const count = 4 * 50,
+      values = Float32Array.from({ length: 2 * count }, (_, i) => {
+        const channel = Math.floor(i / 50) % 2, wave = Math.sin(i * 1.7 + channel);
+        // The first value of the second channel is 20 deviations from the mean.
+        return roundTo("bfloat16", i === 50 ? 20 : channel === 0 ? 100 + 8 * wave : wave);
+      });
+    const x = tensor(values, { shape: [4, 2, 50], device });
+    const runningMean = zeros([2], { device }), runningVar = zeros([2], { device });
+    const y = F.batchNorm(x.to("bfloat16").to("float32"), {
+      runningMean,
+      runningVar,
+      training: true,
+      momentum: 1,
+    });
+    const got = numbers(y), means = numbers(runningMean), variances = numbers(runningVar);
+    for (const channel of [0, 1]) {
+      const own = Array.from(values).filter((_, i) => Math.floor(i / 50) % 2 === channel);
+      const mean = own.reduce((a, b) => a + b) / count;
+      const variance = own.reduce((a, b) => a + (b - mean) ** 2, 0) / count;
+      closeNumbers([means[channel]], [mean], { rtol: 1e-5, atol: 1e-5 }, "mean");
+      closeNumbers(
+        [variances[channel]],
+        [variance * count / (count - 1)],
+        { rtol: 1e-4 },
+        "variance",
+      );
+      const want = own.map((v) => (v - mean) / Math.sqrt(variance + 1e-5));
+      const mine = got.filter((_, i) => Math.floor(i / 50) % 2 === channel);
+      closeNumbers(mine, want, { atol: 1e-4, rtol: 1e-4 }, "result");
+    }
+  },
+);
