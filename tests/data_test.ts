@@ -2,13 +2,11 @@
 import { data, nn, safetensors, stepScope, Tensor, tensor } from "@pta/core";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { numbers, throwsExactly } from "./assert.ts";
-import { on } from "./devices.ts";
+import { onRef } from "./devices.ts";
+import { floats } from "./tensors.ts";
 
-const onRef = (name: string, fn: () => void) => Deno.test(name, () => on("ref", fn));
 // deno-lint-ignore no-explicit-any -- batches are what the test's dataset makes them
 const untyped = (x: unknown) => x as any;
-const floats = (values: number[], shape: number[] = [values.length]) =>
-  tensor(Float32Array.from(values), { shape });
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i);
 
 /** A dataset of the numbers 0 to n - 1. */

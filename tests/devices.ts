@@ -33,6 +33,9 @@ export function on<T>(device: string, fn: () => T, options: { fuse?: boolean } =
   }
 }
 
+/** Registers a test that runs on the reference alone. */
+export const onRef = (name: string, fn: () => void): void => Deno.test(name, () => on("ref", fn));
+
 /** Registers `name` once for each device, ignored with the reason where the device is absent. */
 export function eachDevice(name: string, fn: (device: string) => void): void {
   for (const device of devices) {

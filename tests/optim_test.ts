@@ -12,12 +12,10 @@ import {
 } from "@pta/core";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { closeNumbers, numbers, throwsExactly } from "./assert.ts";
-import { eachDevice, on } from "./devices.ts";
+import { eachDevice, on, onRef } from "./devices.ts";
+import { floats } from "./tensors.ts";
 
-const floats = (values: number[], shape: number[] = [values.length]) =>
-  tensor(Float32Array.from(values), { shape });
 const parameter = (...values: number[]) => new Parameter(floats(values));
-const onRef = (name: string, fn: () => void) => Deno.test(name, () => on("ref", fn));
 
 const makers: Record<string, (params: optim.Params<optim.OptimizerOptions>) => optim.Optimizer> = {
   "SGD": (params) => new optim.SGD(params, { lr: 0.1 }),

@@ -34,7 +34,7 @@ const runs: readonly Run[] = [
   },
   {
     name: "own kernels",
-    args: test(...some("matmul", "vision", "windows", "transformer", "nn")),
+    args: test(...some("matmul", "vision", "windows", "transformer", "nn_layers")),
     env: plain,
   },
   {
