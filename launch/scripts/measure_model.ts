@@ -3,9 +3,10 @@
  * `measure_model.ts MODULE BATCH_SIZE PRECISION OPTIMIZER`.
  */
 import {
-  autocast,
+  amp,
   backendOf,
   capture,
+  dueWithNext,
   GradScaler,
   manualSeed,
   nn,
@@ -86,24 +87,24 @@ async function peakOf(
   model.train();
   const precisions = { no: undefined, bf16: "bfloat16", fp16: "float16" } as const;
   const dtype = precisions[precision as keyof typeof precisions];
+  if (dtype !== undefined) amp.autocastForward(model, { dtype });
   const trained = model.parameters().filter((p) => p.requiresGrad);
   const optimizer = trained.length > 0 ? optimizers[optimizerName]?.(trained) : undefined;
   const scaler = new GradScaler({ enabled: precision === "fp16" });
   const first = await batchOf(), batch = tensorsIn(first);
   const step = capture((...tensors: Tensor[]) => {
     const inputs = withTensors(first, tensors) as Parameters<typeof model.call>;
-    let output: unknown;
-    if (dtype === undefined) output = model.call(...inputs);
-    else {
-      using _region = autocast({ dtype });
-      output = model.call(...inputs);
-    }
+    const output: unknown = model.call(...inputs);
     const found = tensorsIn(lossOf === undefined ? output : lossOf(output));
     if (found.length === 0) {
       fail(`${lossOf === undefined ? "its forward" : "its exampleLoss"} returns no tensor`);
     }
     const loss = found.map((t) => t.to("float32").mean()).reduce((a, b) => a.add(b));
     scaler.scale(loss).backward();
+    // The trainer's callbacks see the outputs until the next step; they are computed in one plan with the change of the parameters.
+    const results = [loss, ...tensorsIn(output)];
+    if (scaler.isEnabled) realize(...results);
+    else for (const x of results) dueWithNext(x);
     if (optimizer === undefined) {
       realize(...trained.flatMap((p) => p.grad ?? []));
       for (const p of trained) p.grad = undefined;
@@ -112,7 +113,7 @@ async function peakOf(
       scaler.update();
       optimizer.zeroGrad();
     }
-    return loss;
+    return results;
   });
   for (let i = 0; i < 3; i++) {
     using _scope = stepScope();
