@@ -285,3 +285,19 @@ for (const { env, turned, planned } of trainings) {
     },
   });
 }
+
+Deno.test({
+  name: `channels last: another PTA_CUDNN_LAYOUT is an error${
+    reason === undefined ? "" : ` (skipped: ${reason})`
+  }`,
+  ignore: reason !== undefined,
+  fn: async () => {
+    const { stderr, code } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", at("emulator/run.ts"), "deno", "run", "-A", at("channels_last_run.ts")],
+      env: { PTA_CUDNN_LAYOUT: "last" },
+    }).output();
+    assert(code !== 0);
+    const wanted = "Cannot use PTA_CUDNN_LAYOUT=last: it must be auto, nchw or nhwc";
+    assert(text(stderr).includes(wanted), text(stderr));
+  },
+});

@@ -169,7 +169,7 @@ function graphOf(
   return last ? { ...graph, strides: [x, w, y].map(channelsLastStrides) } : twoSpatial(graph);
 }
 
-const layout = env("PTA_CUDNN_LAYOUT");
+const layout = env("PTA_CUDNN_LAYOUT") ?? "auto";
 
 /** Convolutions of one device. */
 export class CudnnConvolutions {
@@ -202,8 +202,12 @@ export class CudnnConvolutions {
   /**
    * Whether a convolution had better have channels last: in half precision, whose tensor cores take eight channels at a time (or the few of an image, which are filled up), and
    * where cuDNN has an engine for it. `PTA_CUDNN_LAYOUT` is `nchw` for never, `nhwc` for wherever there is an engine.
+   * @throws {RangeError} When it is something else
    */
   wantsLast(call: RoutineCall<ConvolutionName>): boolean {
+    if (!["auto", "nchw", "nhwc"].includes(layout)) {
+      throw new RangeError(`Cannot use PTA_CUDNN_LAYOUT=${layout}: it must be auto, nchw or nhwc`);
+    }
     if (layout === "nchw" || call.params.stride.length < 2) return false;
     const graph = graphOf(call, 16, true);
     const [outputs, share] = graph?.shapes[1] ?? [0, 0], { groups } = call.params;
