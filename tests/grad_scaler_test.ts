@@ -3,12 +3,14 @@ import "@pta/core/backend";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
   amp,
+  capture,
   type Module,
   nn,
   noGrad,
   ones,
   optim,
   type Parameter,
+  stepScope,
   type Tensor,
   tensor,
 } from "@pta/core";
@@ -227,4 +229,62 @@ Deno.test("GradScaler: an order of calls that makes no sense is an error", () =>
   assertThrows(() => new amp.GradScaler({ growthFactor: 1 }), RangeError, "growthFactor 1");
   assertThrows(() => new amp.GradScaler({ backoffFactor: 1 }), RangeError, "backoffFactor 1");
   assertThrows(() => scaler.scale([3 as never]), TypeError, "Cannot scale 3");
+});
+
+Deno.test("GradScaler: a state that is loaded counts in captured steps at once, in the middle of an interval too", () => {
+  const model = scaledModel(), optimizer = new optim.SGD(model.parameters(), { lr: 0.01 });
+  const scaler = new amp.GradScaler({ initScale: 8, growthInterval: 3 });
+  const step = capture((x: Tensor) => {
+    scaler.scale(model.forward(x).square().mean()).backward();
+    scaler.step(optimizer);
+    scaler.update();
+    optimizer.zeroGrad();
+  });
+  const scales: number[] = [];
+  const run = () => {
+    using _scope = stepScope();
+    step(ones([2, 8]));
+    scales.push(scaler.getScale());
+  };
+  for (let i = 0; i < 4; i++) run();
+  scaler.loadStateDict({ scale: 32, _growth_tracker: 1 });
+  for (let i = 0; i < 3; i++) run();
+  assertEquals([step.reason, step.replays], [undefined, 5]);
+  assertEquals(scales, [8, 8, 16, 16, 32, 64, 64]);
+  assertThrows(
+    () => scaler.loadStateDict({ scale: 1, growth_factor: 0.5 }),
+    RangeError,
+    "growthFactor 0.5",
+  );
+});
+
+Deno.test("GradScaler: one optimizer is clipped, another is not, a third one overflows, in one captured step", () => {
+  const models = [scaledModel(), scaledModel(), scaledModel()];
+  const before = models.map((m) => m.parameters().map((p) => Array.from(p.data() as Float32Array)));
+  const optimizers = models.map((m) => new optim.SGD(m.parameters(), { lr: 0.1 }));
+  const scaler = new amp.GradScaler({ initScale: 1024 });
+  const step = capture((x: Tensor, boost: Tensor) => {
+    const losses = models.map((m) => m.forward(x).square().mean());
+    losses[2] = losses[2].mul(boost);
+    scaler.scale(losses).forEach((loss) => loss.backward());
+    scaler.unscale_(optimizers[0]);
+    optim.clipGradNorm_(models[0].parameters(), 1e-3);
+    for (const optimizer of optimizers) scaler.step(optimizer);
+    scaler.update();
+    for (const optimizer of optimizers) optimizer.zeroGrad();
+  });
+  for (let i = 0; i < 3; i++) {
+    using _scope = stepScope();
+    step(ones([2, 8]), tensor(Infinity));
+  }
+  const moved = models.map((m, k) =>
+    Math.hypot(
+      ...m.parameters().flatMap((p, i) =>
+        Array.from(p.data() as Float32Array).map((v, j) => v - before[k][i][j])
+      ),
+    )
+  );
+  assertAlmostEquals(moved[0], 3 * 0.1 * 1e-3, 1e-5);
+  assert(moved[1] > 10 * moved[0], `${moved}`);
+  assertEquals([moved[2], scaler.getSkippedSteps(), scaler.getScale()], [0, 3, 128]);
 });
