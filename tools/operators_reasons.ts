@@ -124,10 +124,6 @@ export const leftOut: readonly (readonly [pattern: RegExp, reason: string])[] = 
   [/^torch\.is_nonzero$/, "Use `item()`."],
   [/^torch\.(get_rng_state|set_rng_state|initial_seed|seed)$/, "A `Generator` holds its state."],
   [/^torch\.(set_|get_|are_|is_|use_)\w+$/, settings],
-  [
-    /^torch\.nn\.utils\.parametrizations\.orthogonal$/,
-    "Not built; `nn.init.orthogonal_` starts orthogonal.",
-  ],
   [/^torch\.nn\.Lazy|^torch\.nn\.Uninitialized/, lazy],
   [/^torch\.nn\.Buffer$/, "Use `registerBuffer` of the module."],
   [/^torch\.nn\.DataParallel$/, "Deprecated by PyTorch; ranks share gradients instead."],
