@@ -95,7 +95,8 @@ Usage: ${COMMAND} estimate MODEL [flags]
 
 MODEL is a safetensors file, of which only the header is read (no activations), or a module that
 exports a model as default, model, or createModel(); for activations also
-exampleBatch(batchSize), which returns the arguments of the model's forward.
+exampleBatch(batchSize), which returns the arguments of the model's forward, and
+exampleLoss(output) when the loss is large beside the model.
 
 ${
       table([

@@ -185,3 +185,39 @@ Deno.test("autocastForward: outputs are float32 unless asked otherwise, and it c
     autocast({ dtype: "float16" }, () => model.forward(x)).float().toArray(),
   );
 });
+
+Deno.test("autocast: regions end with an error, other types nest, and own policies see the region they are called in", () => {
+  const x = ones([2, 2]), types: string[] = [];
+  const look = (name: string) => types.push(`${name} ${x.matmul(x).dtype} ${x.half().exp().dtype}`);
+  const low = autocastPolicy("low", (a: Tensor) => {
+    // Decided already: what is inside sees no region, unless it opens one.
+    look("inside");
+    autocast({ dtype: "float16" }, () => look("reopened"));
+    return a;
+  });
+  assertThrows(
+    () =>
+      autocast({ dtype: "bfloat16" }, () => {
+        types.push(low(x).dtype);
+        autocast({ enabled: false }, () => {
+          look("off");
+          types.push(autocast({ dtype: "float16" }, () => low(x).dtype));
+        });
+        look("on");
+        throw new Error("enough");
+      }),
+    Error,
+    "enough",
+  );
+  assertEquals(amp.isAutocastEnabled(), false);
+  assertEquals(types, [
+    "inside float32 float16",
+    "reopened float16 float32",
+    "bfloat16",
+    "off float32 float16",
+    "inside float32 float16",
+    "reopened float16 float32",
+    "float16",
+    "on bfloat16 float32",
+  ]);
+});
