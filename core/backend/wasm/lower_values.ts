@@ -129,13 +129,14 @@ export class Values {
     return machine.fused(v.dtype, false, a, b, sum);
   }
 
-  /** The negative of a value of an outer loop, computed there. */
-  #negative(id: number): Code {
+  /** The negative of a value of an outer loop, for vector `u`, computed there. */
+  #negative(id: number, u: number): Code {
     const { plan, machine, kit } = this, { dtype } = plan.kernel.values[id];
-    return this.frame.once(plan.home[id], `negative ${id}`, () =>
+    const copy = plan.vary[id] ? u : 0;
+    return this.frame.once(plan.home[id], `negative ${id}:${copy}`, () =>
       kit.let(
         machine.type(dtype),
-        machine.op("neg", plainContext(dtype), [this.value(id, 0)]),
+        machine.op("neg", plainContext(dtype), [this.value(id, copy)]),
       ));
   }
 
@@ -154,7 +155,7 @@ export class Values {
       // Of `a * b - c` there is no instruction, but `-c` may be at hand.
       if (ahead && plan.home[other] >= plan.home[id]) continue;
       const [a, b] = p.args.map((x) => this.value(x, u));
-      const c = ahead ? this.#negative(other) : this.value(other, u);
+      const c = ahead ? this.#negative(other, u) : this.value(other, u);
       const code = machine.fused(v.dtype, v.op === "sub" && !ahead, a, b, c);
       if (code !== undefined) return code;
     }
