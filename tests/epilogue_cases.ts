@@ -43,6 +43,10 @@ const cases: Readonly<Record<string, (dtype: DType) => number[]>> = {
     const { x, weight, bias } = parts(d), y = x.matmul(weight.t());
     return numbers(y.add(bias).relu().add(y));
   },
+  "a row added to itself": (d) => {
+    const { x, weight } = parts(d, [1]), y = x.matmul(weight.t()).reshape(16);
+    return numbers(y.add(y));
+  },
   "gelu by erf": (d) => {
     const { x, weight, bias } = parts(d);
     return numbers(F.gelu(F.linear(x, weight, bias)));

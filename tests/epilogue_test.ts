@@ -41,6 +41,7 @@ const folds: Readonly<Record<string, string[]>> = {
   "one after the other": ["relu", "relu"],
   "a value that others read": ["none"],
   "a product that others read": [],
+  "a row added to itself": [],
   "gelu by erf": ["none"],
   training: ["none"],
 };

@@ -126,7 +126,9 @@ class Folder {
     for (const [i, source] of end.src.entries()) {
       const product = baseOf(source), bias = repeatedVector(end.src[1 - i]);
       if (product.kind !== "routine" || product.arg.name !== "matmul") continue;
-      if (product.storage !== undefined || bias === undefined || !straightView(source)) continue;
+      // A single row may be added to itself.
+      if (bias === undefined || bias === product) continue;
+      if (product.storage !== undefined || !straightView(source)) continue;
       const fits = product.shape.length === 2 && product.shape[1] === end.shape.at(-1) &&
         bias.dtype === product.dtype && end.dtype === product.dtype;
       if (!fits || !this.#isClosed(new Set([product, source]), end)) continue;
