@@ -13,6 +13,15 @@ export {
 } from "./matmul_precision.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { type DType, type DTypeFacts, dtypes, type HostArray, isFloat, promote } from "./dtype.ts";
+export {
+  type DerivativeOptions,
+  type DerivativeResult,
+  hessian,
+  jacobian,
+  jvp,
+  type TensorFunction,
+  vjp,
+} from "./derivatives.ts";
 export { finfo, type FloatInfo, iinfo, type IntInfo } from "./finfo.ts";
 export { capture, type Captured } from "./capture.ts";
 export { backendOf, defaultDevice, deviceName, setDefaultDevice } from "./runtime.ts";
