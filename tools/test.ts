@@ -5,8 +5,9 @@
 
 /** What takes longest comes first, so that no core waits at the end. */
 // deno-fmt-ignore
-const long: readonly string[] = ["checkpoint_ranks", "cuda_emulated", "tcp_comm", "dist_failures", "checkpoint_kill", "digits_precision",
-  "precision", "dist_data_parallel", "checkpoint_callbacks", "trainer_defects", "random", "rnn"];
+const long: readonly string[] = ["checkpoint_ranks", "launch_machines", "launch_training", "cuda_emulated", "tcp_comm", "examples",
+  "examples_trainer", "dist_failures", "checkpoint_kill", "ops", "drill_launch", "precision", "dist_data_parallel", "launch_commands",
+  "emulator", "dist_machines", "trainer_defects", "dist_nccl", "random"];
 /** Files of a process: a process of its own for each would load the library once more. */
 const perProcess = 6;
 const documented = [["mod.ts", "README.md", "docs/"], ["core/"], ["trainer/", "ffi/", "launch/"]];
