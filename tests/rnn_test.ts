@@ -1,6 +1,6 @@
 /** Recurrent networks. Values against PyTorch are in tests/golden. */
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { capture, cat, manualSeed, nn, optim, stack, type Tensor, zeros } from "@pta/core";
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { capture, cat, manualSeed, nn, optim, stack, type Tensor, tensor, zeros } from "@pta/core";
 import { closeNumbers, numbers, throwsExactly } from "./assert.ts";
 import { eachDevice, on } from "./devices.ts";
 import { type GradientCase, gradientTests, noise } from "./nn_cases.ts";
@@ -171,3 +171,61 @@ Deno.test("recurrent: bad arguments are refused", () =>
     ];
     for (const [fn, type, message] of table) throwsExactly(fn, type, message);
   }));
+
+eachDevice("recurrent networks: padded sequences end as each would alone", () => {
+  const lengths = [3, 5, 1], x = noise([3, 5, 4], 9).float();
+  for (const [kind, make] of Object.entries(kinds)) {
+    manualSeed(2);
+    const net = make({ numLayers: 2, bidirectional: true, batchFirst: true }) as nn.LSTM;
+    const final = (state: unknown) => [state].flat() as Tensor[];
+    const alone = lengths.map((n, i) => net.forward(x.slice(0, i, i + 1).slice(1, 0, n)));
+    const wanted = nn.padSequence(alone.map(([y]) => y.squeeze(0)), { batchFirst: true });
+    for (const given of [lengths, tensor(lengths, { dtype: "int64" })]) {
+      const [y, state] = net.forward(x, undefined, { lengths: given });
+      closeNumbers(numbers(y), numbers(wanted));
+      final(state).forEach((s, k) =>
+        closeNumbers(numbers(s), numbers(cat(alone.map(([, a]) => final(a)[k]), 1)))
+      );
+    }
+    const name = `Cannot apply ${kind} with`;
+    assertThrows(
+      () => net.forward(x, undefined, { lengths: [5, 6, 1] }),
+      RangeError,
+      `${name} a length of 6: it must be a whole number from 1 to 5`,
+    );
+    assertThrows(
+      () => net.forward(x, undefined, { lengths: [5, 1] }),
+      TypeError,
+      `${name} lengths [2]: it must be [3], one for each sequence`,
+    );
+    assertThrows(
+      () => net.forward(x.select(0, 0), undefined, { lengths: [5] }),
+      TypeError,
+      `${name} lengths [1]: a single sequence has none`,
+    );
+  }
+});
+
+Deno.test("padSequence and unpadSequence are each other's way back", () => {
+  const parts = [noise([2, 3], 1), noise([4, 3], 2), noise([1, 3], 3)];
+  const padded = nn.padSequence(parts, { paddingValue: 7 });
+  assertEquals(padded.shape, [4, 3, 3]);
+  assertEquals(padded.index(1, 2).toArray(), [7, 7, 7]);
+  nn.unpadSequence(padded, [2, 4, 1]).forEach((s, i) =>
+    assertEquals(s.toArray(), parts[i].toArray())
+  );
+  const left = nn.padSequence(parts, { batchFirst: true, paddingSide: "left" });
+  assertEquals(left.index(0, { start: 2 }).toArray(), parts[0].toArray());
+  assertEquals(left.index(0, { stop: 2 }).sum().item(), 0);
+  throwsExactly(() => nn.padSequence([]), TypeError, "Cannot pad no sequences");
+  throwsExactly(
+    () => nn.padSequence([parts[0], zeros([4, 2])]),
+    TypeError,
+    "Cannot pad sequence 1 of shape [4, 2]: it must be [L, 3]",
+  );
+  throwsExactly(
+    () => nn.unpadSequence(padded, [2, 5, 1]),
+    RangeError,
+    "Cannot unpad sequence 1 to 5 steps: it must be a whole number from 0 to 4",
+  );
+});

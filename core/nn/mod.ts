@@ -131,6 +131,7 @@ export { Module, type StateDict } from "./module.ts";
 export { CELU, ELU, LeakyReLU, PReLU, type PReLUOptions, ReLU, RReLU, SELU } from "./rectifier.ts";
 export { GLU, LogSoftmax, Softmax, Softmax2d, Softmin } from "./softmax.ts";
 export type { LoadStateOptions, LoadStateResult } from "./state.ts";
+export { padSequence, type PadSequenceOptions, unpadSequence } from "./pad_sequence.ts";
 export { parametersToVector, vectorToParameters } from "./parameters_vector.ts";
 export { Parameter } from "../tensor/mod.ts";
 export {
@@ -142,6 +143,7 @@ export {
   RNN,
   type RNNOptions,
 } from "./rnn.ts";
+export type { RecurrentCall } from "./sequence_lengths.ts";
 export {
   type CellOptions,
   GRUCell,

@@ -1,6 +1,6 @@
 /** Recurrent networks over sequences. */
 import type { DType } from "../dtype.ts";
-import { cat, Parameter, stack, Tensor, zeros } from "../tensor/mod.ts";
+import { cat, Parameter, stack, Tensor, where, zeros } from "../tensor/mod.ts";
 import { checkProbability, checkSize } from "./check.ts";
 import { dropout } from "./functional/dropout.ts";
 import { uniform_ } from "./init.ts";
@@ -16,6 +16,7 @@ import {
   tanhStep,
 } from "./recurrent_cells.ts";
 import { checkNonlinearity } from "./rnn_cell.ts";
+import { type RecurrentCall, stepsThatCount } from "./sequence_lengths.ts";
 
 /** Options of the recurrent networks. */
 export interface RecurrentOptions {
@@ -138,15 +139,26 @@ export abstract class RecurrentNetwork extends Module {
    * Runs the layers over a sequence.
    * @param x `[T, N, I]`, `[N, T, I]` when batchFirst, or `[T, I]`
    * @param states Initial states `[layers * directions, N, size]` (or without N); undefined for zeros
+   * @param options Lengths of the sequences
    * @returns The outputs of the last layer, in the layout of the input, and the final states
    */
-  protected run(x: Tensor, states: readonly (Tensor | undefined)[]): [Tensor, Tensor[]] {
+  protected run(
+    x: Tensor,
+    states: readonly (Tensor | undefined)[],
+    options: RecurrentCall = {},
+  ): [Tensor, Tensor[]] {
     this.#checkInput(x);
     const single = x.ndim === 2, { batchFirst, cell } = this;
     let sequence = single ? x.unsqueeze(1) : batchFirst ? x.transpose(0, 1) : x;
     const batch = sequence.shape[1], parts = this.#parts();
     const sizes = [this.outputSize, this.hiddenSize];
     const initial = states.map((s, i) => this.#initial(s, i, batch, single, sizes[i], x));
+    const counts = stepsThatCount(
+      `apply ${this.constructor.name}`,
+      options.lengths,
+      sequence,
+      single,
+    );
     const finals: State[] = [];
     for (let layer = 0; layer < this.numLayers; layer++) {
       const outputs = parts.filter(([l]) => l === layer).map(([, suffix], direction) => {
@@ -155,7 +167,13 @@ export abstract class RecurrentNetwork extends Module {
         const at = finals.length;
         let state = initial.map((s) => s.select(0, at)) as unknown as State;
         if (direction === 1) projected.reverse();
-        const hidden = projected.map((step) => (state = cell(step, state, weights))[0]);
+        const hidden = projected.map((step, i) => {
+          const next = cell(step, state, weights);
+          if (counts === undefined) return (state = next)[0];
+          const here = counts[direction === 1 ? counts.length - 1 - i : i], before = state;
+          state = next.map((s, k) => where(here, s!, before[k]!)) as unknown as State;
+          return where(here, next[0], 0);
+        });
         finals.push(state);
         return stack(direction === 1 ? hidden.reverse() : hidden);
       });
@@ -235,11 +253,13 @@ export class RNN extends RecurrentNetwork {
    * Outputs and the final hidden state.
    * @param x `[T, N, I]`, `[N, T, I]` when batchFirst, or `[T, I]`
    * @param h0 `[layers * directions, N, H]`; zeros by default
+   * @param options Lengths of padded sequences
    * @returns `[..., directions * H]` in the layout of the input, and `[layers * directions, N, H]`
    * @throws {TypeError} When shapes do not fit
+   * @throws {RangeError} When a length is not from 1 to T
    */
-  override forward(x: Tensor, h0?: Tensor): [Tensor, Tensor] {
-    const [y, [h]] = this.run(x, [h0]);
+  override forward(x: Tensor, h0?: Tensor, options: RecurrentCall = {}): [Tensor, Tensor] {
+    const [y, [h]] = this.run(x, [h0], options);
     return [y, h];
   }
 }
@@ -260,9 +280,10 @@ export class GRU extends RecurrentNetwork {
   /**
    * Outputs and the final hidden state; shapes as in {@linkcode RNN.forward}.
    * @throws {TypeError} When shapes do not fit
+   * @throws {RangeError} When a length is not from 1 to T
    */
-  override forward(x: Tensor, h0?: Tensor): [Tensor, Tensor] {
-    const [y, [h]] = this.run(x, [h0]);
+  override forward(x: Tensor, h0?: Tensor, options: RecurrentCall = {}): [Tensor, Tensor] {
+    const [y, [h]] = this.run(x, [h0], options);
     return [y, h];
   }
 }
@@ -290,10 +311,16 @@ export class LSTM extends RecurrentNetwork {
    * Outputs and the final states; shapes as in {@linkcode RNN.forward}.
    * @param x The sequence
    * @param state `[h0, c0]`; zeros by default. With projSize `h` has that size, `c` hiddenSize
+   * @param options Lengths of padded sequences
    * @throws {TypeError} When shapes do not fit
+   * @throws {RangeError} When a length is not from 1 to T
    */
-  override forward(x: Tensor, state?: readonly [Tensor, Tensor]): [Tensor, [Tensor, Tensor]] {
-    const [y, [h, c]] = this.run(x, [state?.[0], state?.[1]]);
+  override forward(
+    x: Tensor,
+    state?: readonly [Tensor, Tensor],
+    options: RecurrentCall = {},
+  ): [Tensor, [Tensor, Tensor]] {
+    const [y, [h, c]] = this.run(x, [state?.[0], state?.[1]], options);
     return [y, [h, c]];
   }
 }
