@@ -1,4 +1,4 @@
-/** A bad argument to a module: the message names the module's path, the argument, what it got and what it wants. */
+/** A bad argument to a module: the message names the module's path, the argument, what it got and what it wants. One table: its length is the number of its rows. */
 import { assert, assertThrows } from "@std/assert";
 import { nn, ones, type Tensor, tensor, zeros } from "@pta/accelerated";
 

@@ -1,4 +1,4 @@
-/** Every primitive and every method of tensors, each beside a direct formula on plain arrays. */
+/** Every primitive and every method of tensors, each beside a direct formula on plain arrays. One table: its length is the number of its rows. */
 import { arange, cat, rand, stack, type Tensor, tensor, where } from "@pta/core";
 import { erf, meaning } from "../core/meaning.ts";
 import type { OpName } from "../core/ops.ts";

@@ -1,4 +1,4 @@
-/** Bad calls: each raises at the call that is wrong, with a message that says what was given and what is wanted. */
+/** Bad calls: each raises at the call that is wrong, with a message that says what was given and what is wanted. One table: its length is the number of its rows. */
 import {
   arange,
   bernoulli,
