@@ -254,3 +254,9 @@ Deno.test("in a training step cross entropy and its gradient walk the logits onc
     }
   });
 });
+
+Deno.test("what reads the norm of a large tensor is a kernel of its own: one row has one thread", () => {
+  const scaled = (x: Tensor) => [x.div(x.square().sum().sqrt())];
+  assertEquals(trace(() => data(4096), scaled).length, 1);
+  assertEquals(trace(() => data(256, 256), scaled).length, 2);
+});

@@ -181,7 +181,9 @@ export function cutUnits(
     if (at === "column") return undefined;
     const view = source === base || source.kind !== "view" ? undefined : source.arg;
     if (straightView(source)) return { unit, level: at };
-    const broadcast = at === "row" && unit.segments !== undefined &&
+    // One long row cannot be shared among threads; as two kernels, the sum and what reads it both can.
+    const lonely = rowCount(unit) === 1 && unit.numel > lonelyReduce;
+    const broadcast = at === "row" && unit.segments !== undefined && !lonely &&
       numel(node.shape) === unit.numel && broadcastsRows(node.shape, view!, unit.segments);
     return broadcast ? { unit, level: "full" } : undefined;
   };
