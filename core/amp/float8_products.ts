@@ -1,6 +1,11 @@
 /** Products of eight-bit matrices as bytes, for hardware that multiplies them. */
 import { type DType, isFloat } from "../dtype.ts";
-import { type Float8Factor, type Float8Format, float8Bytes, float8Place } from "../float8_format.ts";
+import {
+  float8Bytes,
+  type Float8Factor,
+  type Float8Format,
+  float8Place,
+} from "../float8_format.ts";
 import { makeNode, type Node } from "../node.ts";
 import { backendOf } from "../runtime.ts";
 import { castNode, wrap } from "../tensor/base.ts";
