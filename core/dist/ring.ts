@@ -1,4 +1,7 @@
-/** Collectives over a ring of connections; runs in the communicator thread. */
+/**
+ * Collectives over a ring of connections; runs in the communicator thread. One class, since all of them share the buffers and the turn of
+ * the ring.
+ */
 import { type Collective, type CommArray, describe, DTYPES } from "./collective.ts";
 import { sleep } from "./deadline.ts";
 import { type Frame, FrameReader, FrameWriter, Kind } from "./frames.ts";

@@ -1,4 +1,4 @@
-/** The base of layers and models. */
+/** The base of layers and models: one class, whose members everything here walks. */
 import type { DType } from "../dtype.ts";
 import { isFloat } from "../dtype.ts";
 import { keep, noGrad, Parameter, Tensor } from "../tensor/mod.ts";

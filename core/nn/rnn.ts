@@ -1,4 +1,4 @@
-/** Recurrent networks over sequences. */
+/** Recurrent networks over sequences: what RNN, LSTM and GRU share is most of it. */
 import type { DType } from "../dtype.ts";
 import { cat, Parameter, stack, Tensor, where, zeros } from "../tensor/mod.ts";
 import { checkProbability, checkSize } from "./check.ts";

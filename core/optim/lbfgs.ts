@@ -1,4 +1,4 @@
-/** Quasi-Newton steps from the last changes of the gradient. */
+/** Quasi-Newton steps from the last changes of the gradient, with the line search, which no other optimizer has. */
 import {
   cat,
   enableGrad,

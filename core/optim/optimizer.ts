@@ -1,4 +1,4 @@
-/** The base of optimizers. */
+/** The base of optimizers: one class, whose groups, state and update are private to each other. */
 import { type DType, isFloat } from "../dtype.ts";
 import { suspendAutocast } from "../amp/state.ts";
 import type { Shape } from "../shape.ts";

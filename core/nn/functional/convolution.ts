@@ -1,4 +1,4 @@
-/** Convolutions in one to three dimensions. */
+/** Convolutions in one to three dimensions and their transposes: one set of rules about sizes and padding. */
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import type { ConvolutionParams } from "../../device.ts";
 import { routine, type Tensor, zeros } from "../../tensor/mod.ts";
