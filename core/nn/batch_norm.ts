@@ -2,7 +2,7 @@
 import { communicator } from "../dist/comm.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { type BatchNormModuleOptions, ChannelNorm } from "./channel_norm.ts";
-import { batchNorm, type BatchNormOptions } from "./functional/norm.ts";
+import { batchNorm, type BatchNormOptions } from "./functional/running_norm.ts";
 import { syncBatchNorm } from "./functional/sync_norm.ts";
 import type { Module } from "./module.ts";
 

@@ -1,7 +1,7 @@
 /** Instance normalisation as modules. */
 import type { Tensor } from "../tensor/mod.ts";
 import { type BatchNormModuleOptions, ChannelNorm } from "./channel_norm.ts";
-import { instanceNorm } from "./functional/norm.ts";
+import { instanceNorm } from "./functional/running_norm.ts";
 
 /** Normalises each channel of each sample over space (Ulyanov et al., arXiv:1607.08022). */
 export abstract class InstanceNorm extends ChannelNorm {

@@ -101,18 +101,20 @@ export {
   type SmoothL1LossOptions,
 } from "./regression_loss.ts";
 export {
-  batchNorm,
-  type BatchNormOptions,
   type ChannelNormOptions,
   groupNorm,
-  instanceNorm,
-  type InstanceNormOptions,
   layerNorm,
   type LayerNormFunctionOptions,
   rmsNorm,
   type RMSNormFunctionOptions,
-  type RunningNormOptions,
 } from "./norm.ts";
+export {
+  batchNorm,
+  type BatchNormOptions,
+  instanceNorm,
+  type InstanceNormOptions,
+  type RunningNormOptions,
+} from "./running_norm.ts";
 export { localResponseNorm, type LocalResponseNormOptions } from "./local_response_norm.ts";
 export { syncBatchNorm, type SyncBatchNormFunctionOptions } from "./sync_norm.ts";
 export { celu, elu, leakyRelu, prelu, relu, rrelu, type RreluOptions, selu } from "./rectifier.ts";

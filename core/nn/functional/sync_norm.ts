@@ -1,7 +1,7 @@
 /** Batch normalisation over the ranks of a group. */
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { cat, full, noGrad, type Tensor } from "../../tensor/mod.ts";
-import { type BatchNormOptions, normalizeWith, trackStatistics } from "./norm.ts";
+import { type BatchNormOptions, normalizeWith, trackStatistics } from "./running_norm.ts";
 
 /** Options of {@linkcode syncBatchNorm}. */
 export interface SyncBatchNormFunctionOptions extends BatchNormOptions {
