@@ -181,12 +181,18 @@ export function cutUnits(
     if (at === "column") return undefined;
     const view = source === base || source.kind !== "view" ? undefined : source.arg;
     if (straightView(source)) return { unit, level: at };
-    // One long row cannot be shared among threads; as two kernels, the sum and what reads it both can.
-    const lonely = rowCount(unit) === 1 && unit.numel > lonelyReduce;
-    const broadcast = at === "row" && unit.segments !== undefined && !lonely &&
+    const broadcast = at === "row" && unit.segments !== undefined &&
       numel(node.shape) === unit.numel && broadcastsRows(node.shape, view!, unit.segments);
     return broadcast ? { unit, level: "full" } : undefined;
   };
+
+  /**
+   * Whether a full node would read the sum of one long row in the group of that sum. Such a row cannot be shared among threads; as two
+   * kernels, the sum and what reads it both can.
+   */
+  const readsLonelySum = (node: Node, unit: Unit): boolean =>
+    unit.segments !== undefined && unit.numel > lonelyReduce && rowCount(unit) === 1 &&
+    node.src.some((s) => unitOf(baseOf(s)) === unit && level.get(baseOf(s)) === "row");
 
   const joinOp = (node: Node): boolean => {
     const from = node.kind === "gather" ? [node.src[1]] : [...node.src];
@@ -201,6 +207,7 @@ export function cutUnits(
     for (const source of from) {
       const m = meet(node, source);
       if (m === undefined || m.unit === at?.unit || m.unit.nodes.length >= mostMembers) continue;
+      if (m.level === "full" && readsLonelySum(node, m.unit)) continue;
       const now = at === undefined ? [m.unit] : [m.unit, at.unit];
       if (barred(node, now) || others(...now).some((u) => now.some((n) => needs(u, n)))) continue;
       if (at !== undefined) {
