@@ -1,9 +1,16 @@
 /** Gradient rules. Each returns graph nodes made of the same primitives, so gradients fuse, run everywhere and can be differentiated again. */
 import { isFloat } from "./dtype.ts";
-import { constNode, type Movement, type Node, type NodeKind, type NodeOf } from "./node.ts";
+import {
+  constNode,
+  type Movement,
+  type Node,
+  type NodeKind,
+  type NodeOf,
+  viewParts,
+} from "./node.ts";
 import type { OpName, ReduceOp } from "./ops.ts";
 import type { Shape } from "./shape.ts";
-import { viewParts, wrap } from "./tensor/base.ts";
+import { wrap } from "./tensor/base.ts";
 import { layDiagonal } from "./tensor/diagonals.ts";
 import { assembleNode } from "./tensor/movement.ts";
 import { ramp } from "./tensor/ramp.ts";

@@ -1,6 +1,6 @@
 /** Nodes of the lazy graph. A node is immutable but for `storage`, which says where its value lies once it has been computed. */
 import { type DType, isFloat } from "./dtype.ts";
-import type { RoutineName, RoutineParams } from "./device.ts";
+import type { Operand, RoutineName, RoutineParams } from "./device.ts";
 import { type OpName, ops, type ReduceOp } from "./ops.ts";
 import { contiguousStrides, numel, type Shape, type View } from "./shape.ts";
 import type { Storage } from "./storage.ts";
@@ -197,4 +197,22 @@ export function resultDtype(op: OpName, operands: readonly DType[], given?: DTyp
     int32: () => "int32",
   };
   return rules[ops[op].result]();
+}
+
+/** A node and how it is seen: a view's own strides over its base, else row-major strides over itself. */
+export function viewParts(node: Node): { base: Node; offset: number; strides: readonly number[] } {
+  return node.kind === "view" && node.storage === undefined
+    ? { base: node.src[0], offset: node.arg.offset, strides: node.arg.strides }
+    : { base: node, offset: 0, strides: contiguousStrides(node.shape) };
+}
+
+/** A node as a routine sees it: where its elements lie in the memory behind it. */
+export function operandOf(node: Node): Operand {
+  const { offset, strides } = viewParts(node);
+  return { dtype: node.dtype, shape: node.shape, strides, offset };
+}
+
+/** Row-major memory of its own, as a routine sees it. */
+export function rowMajor({ dtype, shape }: RoutineResult): Operand {
+  return { dtype, shape, strides: contiguousStrides(shape), offset: 0 };
 }

@@ -18,7 +18,7 @@ import {
   tensor,
   zeros,
 } from "@pta/core";
-import { viewParts } from "../core/tensor/base.ts";
+import { viewParts } from "../core/node.ts";
 import { throwsExactly } from "./assert.ts";
 import { devices, eachDevice, on } from "./devices.ts";
 

@@ -1,7 +1,7 @@
 /** Movement shares memory where strides can say it, and copies only where they cannot. */
 import { assert, assertEquals } from "@std/assert";
 import { backendOf, counters, noGrad, randn, realize, type Tensor, tensor } from "@pta/core";
-import { viewParts } from "../core/tensor/base.ts";
+import { viewParts } from "../core/node.ts";
 import { close, numbers } from "./assert.ts";
 import { eachDevice, on } from "./devices.ts";
 import * as plain from "./plain.ts";

@@ -2,10 +2,10 @@
  * Hands the elementwise end of a linear layer to its product, where the device asks for that: `relu(x @ w + bias)` becomes one routine. Only what nobody else reads is
  * folded, so a pass that keeps the values before an activation for its gradient folds the bias alone.
  */
-import type { Activation, Operand, RoutineCall } from "../device.ts";
-import { makeNode, type Node, type NodeOf } from "../node.ts";
+import type { Activation, RoutineCall } from "../device.ts";
+import { makeNode, type Node, type NodeOf, operandOf } from "../node.ts";
 import type { OpName } from "../ops.ts";
-import { contiguousStrides, numel } from "../shape.ts";
+import { numel } from "../shape.ts";
 import { baseOf, straightView } from "./graph_facts.ts";
 import type { Graph } from "./order.ts";
 
@@ -103,16 +103,7 @@ class Folder {
   }
 
   #wanted(fold: Fold, end: Node): boolean {
-    const operand = (n: Node): Operand => {
-      const view = n.kind === "view" && n.storage === undefined ? n.arg : undefined;
-      return {
-        dtype: n.dtype,
-        shape: n.shape,
-        strides: view?.strides ?? contiguousStrides(n.shape),
-        offset: view?.offset ?? 0,
-      };
-    };
-    const operands = [...fold.product.src, fold.bias, end].map(operand);
+    const operands = [...fold.product.src, fold.bias, end].map(operandOf);
     return this.wants({
       name: "matmulEpilogue",
       params: { activation: fold.activation },

@@ -1,8 +1,7 @@
 /** Which nodes of a graph lie in memory, and whose memory that is. */
 import type { Node } from "../node.ts";
-import { isContiguous, numel } from "../shape.ts";
 import type { Storage } from "../storage.ts";
-import { baseOf, isLeaf } from "./graph_facts.ts";
+import { baseOf, isLeaf, straightView } from "./graph_facts.ts";
 import type { Graph } from "./order.ts";
 
 /** The memory of a graph's nodes. */
@@ -63,10 +62,7 @@ export class Places {
 
   /** The node that holds a root: itself, or the base of a view that shows all of it in order. */
   holder(node: Node): Node {
-    const base = baseOf(node);
-    const whole = base !== node && node.kind === "view" && node.arg.offset === 0 &&
-      numel(base.shape) === numel(node.shape) && isContiguous(node.shape, node.arg.strides);
-    return whole ? base : node;
+    return straightView(node) ? baseOf(node) : node;
   }
 
   /** The holder of a root, which keeps its value: not memory that this plan overwrites. */

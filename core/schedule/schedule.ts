@@ -1,6 +1,6 @@
 /** From a graph to a plan: cut into units, emit consumers before producers, order by what reads and writes what. */
-import type { Operand, RoutineCall } from "../device.ts";
-import type { Node, NodeOf } from "../node.ts";
+import type { RoutineCall } from "../device.ts";
+import { type Node, type NodeOf, operandOf, rowMajor } from "../node.ts";
 import { composeView, contiguousStrides, numel } from "../shape.ts";
 import type { Storage } from "../storage.ts";
 import { Emitter, Refine } from "./emit.ts";
@@ -224,15 +224,6 @@ class Scheduler {
     if (together[0] !== node) return;
     const inPlace = name === "allReduce";
     if (inPlace) this.#emitCopy(node.src[0], out);
-    const operand = (n: Node): Operand => {
-      const view = n.kind === "view" && n.storage === undefined ? n.arg : undefined;
-      return {
-        dtype: n.dtype,
-        shape: n.shape,
-        strides: view?.strides ?? contiguousStrides(n.shape),
-        offset: view?.offset ?? 0,
-      };
-    };
     const inputs = inPlace ? [] : node.src;
     const slots = inputs.map((s) => this.#read(baseOf(s)));
     const outputs = among?.results ?? [out];
@@ -242,16 +233,10 @@ class Scheduler {
       // Nobody reads this result, but the routine writes it.
       return this.#slots.push({ kind: "temp", dtype, length: numel(shape) }) - 1;
     });
-    const plain = outputs.map(({ dtype, shape }): Operand => ({
-      dtype,
-      shape,
-      strides: contiguousStrides(shape),
-      offset: 0,
-    }));
     const call: RoutineCall = {
       name,
       params,
-      operands: [...inputs.map(operand), ...plain],
+      operands: [...inputs.map(operandOf), ...outputs.map(rowMajor)],
       results: outputs.length,
     };
     this.#current!.launches.push({ call, slots: [...slots, ...written], async: inPlace });

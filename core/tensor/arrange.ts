@@ -1,6 +1,7 @@
 /** Movement methods beyond the basic views. */
 import { normalizeDim, type Shape, shapeText } from "../shape.ts";
-import { viewParts, wrap } from "./base.ts";
+import { viewParts } from "../node.ts";
+import { wrap } from "./base.ts";
 import { assembleNode, asShape, type ShapeArgs } from "./movement.ts";
 import { PiecesTensor } from "./pieces.ts";
 import type { Tensor } from "./tensor.ts";

@@ -10,10 +10,11 @@ import {
   type Node,
   opNode,
   resultDtype,
+  viewParts,
 } from "../node.ts";
 import { type OpName, ops } from "../ops.ts";
 import { activeRecorder, realizeNodes } from "../realize.ts";
-import { broadcastShapes, contiguousStrides, isContiguous, numel, type Shape } from "../shape.ts";
+import { broadcastShapes, isContiguous, numel, type Shape } from "../shape.ts";
 import { shapeText } from "../shape.ts";
 import { scopeOwn } from "../scope.ts";
 import { Storage } from "../storage.ts";
@@ -51,13 +52,6 @@ export function hostNode(data: HostArray, shape: Shape, dtype: DType, device: st
   if (recorder !== undefined) recorder.adopt(storage);
   else scopeOwn(storage);
   return node;
-}
-
-/** A node and how it is seen: a view's own strides over its base, else row-major strides over itself. */
-export function viewParts(node: Node): { base: Node; offset: number; strides: readonly number[] } {
-  return node.kind === "view" && node.storage === undefined
-    ? { base: node.src[0], offset: node.arg.offset, strides: node.arg.strides }
-    : { base: node, offset: 0, strides: contiguousStrides(node.shape) };
 }
 
 /** A view of `parent` given by strides over its base. */

@@ -1,6 +1,6 @@
 /** Diagonals and triangles of matrices. */
 import { normalizeDim, type Shape, shapeText } from "../shape.ts";
-import { viewParts } from "./base.ts";
+import { viewParts } from "../node.ts";
 import { ArrangeTensor } from "./arrange.ts";
 import { ramp } from "./ramp.ts";
 import type { Tensor } from "./tensor.ts";

@@ -1,5 +1,5 @@
 /** Movement methods: views where possible, copies where not. */
-import { emptyNode, makeNode, type Node } from "../node.ts";
+import { emptyNode, makeNode, type Node, viewParts } from "../node.ts";
 import {
   isContiguous,
   normalizeDim,
@@ -11,7 +11,7 @@ import {
   type Shape,
   shapeText,
 } from "../shape.ts";
-import { copyNode, expandNode, viewNode, viewParts, wrap } from "./base.ts";
+import { copyNode, expandNode, viewNode, wrap } from "./base.ts";
 import { PointwiseTensor } from "./pointwise.ts";
 import type { Tensor } from "./tensor.ts";
 

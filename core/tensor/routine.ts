@@ -1,10 +1,10 @@
 /** The door from tensors to named routines. */
 import type { PlainRoutineName, RoutineParams } from "../device.ts";
 import { type DType, dtypes } from "../dtype.ts";
-import { constNode, makeNode, type Node, type RoutineResult } from "../node.ts";
+import { constNode, makeNode, type Node, type RoutineResult, viewParts } from "../node.ts";
 import { backendOf } from "../runtime.ts";
 import { isContiguous, numel, type Shape } from "../shape.ts";
-import { castNode, copyNode, viewParts, wrap } from "./base.ts";
+import { castNode, copyNode, wrap } from "./base.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**

@@ -1,21 +1,19 @@
 /** The public tensor class: the end of the ladder, with data access, gradients and changes in place. */
 import { codecs, type DType, dtypes, type HostArray, isFloat } from "../dtype.ts";
 import { backward } from "../grad.ts";
-import { constNode, isGradEnabled, makeNode, type Node, setGradEnabled } from "../node.ts";
+import {
+  constNode,
+  isGradEnabled,
+  makeNode,
+  type Node,
+  setGradEnabled,
+  viewParts,
+} from "../node.ts";
 import { activeRecorder, checkFresh, realizeNodes } from "../realize.ts";
 import { backendOf, deviceName } from "../runtime.ts";
 import { scopeOwn } from "../scope.ts";
 import { numel, sameShape, shapeText } from "../shape.ts";
-import {
-  castNode,
-  copyNode,
-  hostNode,
-  setMaker,
-  storageNode,
-  viewNode,
-  viewParts,
-  wrap,
-} from "./base.ts";
+import { castNode, copyNode, hostNode, setMaker, storageNode, viewNode, wrap } from "./base.ts";
 import { DecomposeTensor } from "./decompose.ts";
 
 /** Nested arrays of numbers, or a number for a scalar. */

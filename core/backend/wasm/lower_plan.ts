@@ -29,7 +29,6 @@ export interface Plan {
   /** The row is short enough to be held in locals: no loops over it, nothing is computed twice. */
   readonly flat: boolean;
   readonly full: readonly boolean[];
-  readonly stage: readonly number[];
   /** For each value, whether lanes differ. */
   readonly vary: readonly boolean[];
   /** For each value, the innermost loop it depends on; -1 for none. */
@@ -161,7 +160,7 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const m = sizes[depth - 1];
   const flat = reduce.length === 1 && axis === depth - 1 && m > 0 &&
     Math.ceil(m / 4) <= flatVectors && Math.ceil(m / 4) * work <= flatWork;
-  const unroll = axis < 0 ? 1 : flat ? Math.ceil(m / 4) : lightness(work);
+  const copies = axis < 0 ? 1 : flat ? Math.ceil(m / 4) : lightness(work);
 
   const full0 = (s: Kernel["stores"][number]) => s.level === "full" && depth > rank;
   const own = (s: Kernel["stores"][number]) => Math.max(...storeArgs(s).map((a) => stage[a]));
@@ -178,7 +177,6 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
   const passes = Array.from({ length: stageCount }, (_, i) => i);
   const pass = choosePasses(kernel, { full, stage, storeStage }, stageCount);
   const mine = passes.map((i) => passWork(kernel, { full, pass, storeStage }, i));
-  const copies = unroll;
   const plan = {
     kernel,
     rank,
@@ -188,7 +186,6 @@ export function planKernel(kernel: Kernel, lanes: 1 | 4, slotBytes: number): Pla
     copies,
     flat,
     full,
-    stage,
     vary,
     home,
     uses,

@@ -2,10 +2,10 @@
 import type { AttentionParams, Operand } from "../../device.ts";
 import { isFloat } from "../../dtype.ts";
 import { walk } from "../../grad.ts";
-import { isGradEnabled } from "../../node.ts";
+import { isGradEnabled, operandOf, viewParts } from "../../node.ts";
 import { backendOf } from "../../runtime.ts";
 import { numel, sameShape } from "../../shape.ts";
-import { viewParts, wrap } from "../../tensor/base.ts";
+import { wrap } from "../../tensor/base.ts";
 import { routineResults, type Tensor } from "../../tensor/mod.ts";
 
 /** The same function by operations that can be differentiated as often as one likes. */
@@ -29,11 +29,6 @@ function lies(x: Tensor): Operand | undefined {
 
 /** The tensor, or a copy that lies so that attention can take it. */
 const placed = (x: Tensor): Tensor => lies(x) === undefined ? x.detach().clone() : x;
-
-const operandOf = (x: Tensor): Operand => {
-  const { offset, strides } = viewParts(x.node);
-  return { dtype: x.dtype, shape: x.shape, strides, offset };
-};
 
 /**
  * Attention by routines `attention` and `attentionGradient`; see `RoutineParams`.
@@ -123,7 +118,7 @@ export function attentionOfDevice(
   const gradient = isGradEnabled() && inputs.some((x) => x.requiresGrad);
   const operands = [q, k, v].map((x) => {
     const t = turned(x.detach());
-    return lies(t) ?? operandOf(t.clone());
+    return lies(t) ?? operandOf(t.clone().node);
   });
   if (!backend.attends(operands, params, gradient)) return undefined;
   const out = fusedAttention(q, k, v, params, plain);

@@ -13,6 +13,7 @@ import {
   checkChannels,
   text,
 } from "./norm.ts";
+
 /** Options of {@linkcode batchNorm} and {@linkcode instanceNorm}. */
 export interface RunningNormOptions extends ChannelNormOptions {
   /** Running mean `[C]`: read when not training, updated in place when training. */
