@@ -7,15 +7,6 @@ const HALF = 4 << 20;
 /** Bytes up to which a download goes through pinned memory; larger ones go straight to their target. */
 const DOWNLOAD = 1 << 20;
 
-/** Pinned host memory as bytes. */
-function pinned(runtime: CudaRuntime, bytes: number): Uint8Array<ArrayBuffer> {
-  const at = new BigUint64Array(1);
-  runtime.activate();
-  runtime.driver.cuMemHostAlloc(at, bytes, 0);
-  const pointer = Deno.UnsafePointer.create(at[0])!;
-  return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, bytes) as ArrayBuffer);
-}
-
 /**
  * Uploads return as soon as the data lies in pinned memory; the copies run in stream order. The ring has two halves: one is filled while the other is
  * being copied.
@@ -63,7 +54,7 @@ export class Transfer {
       driver.cuMemcpyDtoHAsync(into, pointer, count, stream);
       return this.#runtime.wait();
     }
-    const landing = this.#landing ??= pinned(this.#runtime, DOWNLOAD);
+    const landing = this.#landing ??= this.#runtime.pinned(DOWNLOAD);
     const place = landing.subarray(0, count);
     driver.cuMemcpyDtoHAsync(place, pointer, count, stream);
     this.#runtime.wait();
@@ -74,7 +65,7 @@ export class Transfer {
     this.#events = [this.#runtime.newEvent(), this.#runtime.newEvent()];
     const { driver, stream } = this.#runtime;
     for (const event of this.#events) driver.cuEventRecord(event, stream);
-    return [pinned(this.#runtime, HALF), pinned(this.#runtime, HALF)];
+    return [this.#runtime.pinned(HALF), this.#runtime.pinned(HALF)];
   }
 
   /** Goes on in the other half, once what was copied from it has arrived. */
