@@ -99,7 +99,7 @@ async function sampleCounts(): Promise<Map<string, number>> {
 function namedInTests(): Set<string> {
   const found = new Set<string>();
   for (const { name } of Deno.readDirSync(new URL("tests/", root))) {
-    if (!name.endsWith("_test.ts") && !["cases.ts", "nn_cases.ts"].includes(name)) continue;
+    if (!/(_test|cases)\.ts$/.test(name)) continue;
     const text = Deno.readTextFileSync(new URL(`tests/${name}`, root));
     for (const [, a, b] of text.matchAll(/\.([A-Za-z]\w*)|\b([A-Za-z]\w*)(?=\s*[(<])/g)) {
       found.add(a ?? b);

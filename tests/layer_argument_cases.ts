@@ -1,0 +1,70 @@
+/** Bad arguments of linear layers, norms and activations. */
+import { nn, ones, tensor } from "@pta/accelerated";
+import { type BadArguments, wrong } from "./bad_argument.ts";
+
+export const layerArguments: BadArguments = {
+  making: {
+    "Linear, no inputs": [() => new nn.Linear(0, 4), "Linear", "inFeatures 0", "at least 1"],
+    "Linear, half an output": [() => new nn.Linear(3, 2.5), "Linear", "outFeatures 2.5", "whole"],
+    "Bilinear": [() => new nn.Bilinear(3, -1, 2), "Bilinear", "in2Features -1", "at least 1"],
+    "LayerNorm": [() => new nn.LayerNorm([4, 0]), "LayerNorm", "normalizedShape", "0"],
+    "LayerNorm, empty": [() => new nn.LayerNorm([]), "LayerNorm", "normalizedShape", "[]"],
+    "RMSNorm": [() => new nn.RMSNorm(-2), "RMSNorm", "normalizedShape", "-2"],
+    "GroupNorm": [() => new nn.GroupNorm(3, 8), "GroupNorm", "numChannels 8", "numGroups 3"],
+    "GroupNorm, no groups": [
+      () => new nn.GroupNorm(0, 8),
+      "GroupNorm",
+      "numGroups 0",
+      "at least 1",
+    ],
+    "BatchNorm1d": [() => new nn.BatchNorm1d(0), "BatchNorm1d", "numFeatures 0", "at least 1"],
+    "BatchNorm2d, eps": [() => new nn.BatchNorm2d(3, { eps: -1 }), "BatchNorm2d", "eps -1"],
+    "BatchNorm2d, momentum": [
+      () => new nn.BatchNorm2d(3, { momentum: 2 }),
+      "BatchNorm2d",
+      "momentum 2",
+    ],
+    "InstanceNorm3d": [() => new nn.InstanceNorm3d(1.5), "InstanceNorm3d", "numFeatures 1.5"],
+    "LocalResponseNorm": [() => new nn.LocalResponseNorm(0), "LocalResponseNorm", "size 0"],
+    "Dropout": [() => new nn.Dropout(1.5), "Dropout", "p 1.5", "0"],
+    "Dropout2d": [() => new nn.Dropout2d(-0.5), "Dropout2d", "p -0.5", "1"],
+    "AlphaDropout": [() => new nn.AlphaDropout(2), "AlphaDropout", "p 2"],
+    "RReLU": [() => new nn.RReLU(0.5, 0.1), "RReLU", "0.5", "0.1"],
+    "PReLU": [() => new nn.PReLU(0), "PReLU", "numParameters 0", "at least 1"],
+    "Hardtanh": [() => new nn.Hardtanh(2, 1), "Hardtanh", "minVal 2", "maxVal 1"],
+    "GELU": [
+      () => new nn.GELU({ approximate: wrong("fast") }),
+      "GELU",
+      "approximate",
+      "fast",
+      "tanh",
+    ],
+    "Softshrink": [() => new nn.Softshrink(-1), "Softshrink", "lambd -1", "0"],
+  },
+  calling: {
+    "Linear": [() => new nn.Linear(3, 2), [ones([4, 5])], "[4, 5]", "3"],
+    "Linear, a scalar": [() => new nn.Linear(3, 2), [tensor(1)], "[]", "3"],
+    "Linear, not a tensor": [() => new nn.Linear(3, 2), [wrong([1, 2, 3])], "Tensor"],
+    "Linear, integers": [() => new nn.Linear(3, 2), [ones([4, 3], { dtype: "int64" })], "int64"],
+    "Bilinear": [() => new nn.Bilinear(3, 4, 2), [ones([5, 3]), ones([5, 3])], "[5, 3]", "4"],
+    "LayerNorm": [() => new nn.LayerNorm(6), [ones([2, 5])], "[2, 5]", "[6]"],
+    "RMSNorm": [() => new nn.RMSNorm([2, 3]), [ones([3, 2])], "[3, 2]", "[2, 3]"],
+    "GroupNorm": [() => new nn.GroupNorm(2, 4), [ones([1, 6, 3])], "[1, 6, 3]", "4"],
+    "BatchNorm1d, rank": [() => new nn.BatchNorm1d(3), [ones([2, 3, 4, 5])], "[2, 3, 4, 5]", "3"],
+    "BatchNorm2d, channels": [
+      () => new nn.BatchNorm2d(3),
+      [ones([2, 4, 5, 5])],
+      "[2, 4, 5, 5]",
+      "3",
+    ],
+    "InstanceNorm2d": [
+      () => new nn.InstanceNorm2d(3, { affine: true }),
+      [ones([1, 2, 4, 4])],
+      "[1, 2, 4, 4]",
+      "3",
+    ],
+    "PReLU": [() => new nn.PReLU(3), [ones([2, 4])], "[2, 4]", "3"],
+    "GLU": [() => new nn.GLU(), [ones([2, 5])], "[2, 5]", "even"],
+    "Unflatten": [() => new nn.Unflatten(1, [2, 2]), [ones([1, 6])], "6", "[2, 2]"],
+  },
+};
