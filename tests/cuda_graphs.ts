@@ -12,7 +12,8 @@ import {
   tensor,
 } from "@pta/core";
 import { registerBackend } from "../core/runtime.ts";
-import { type Case, cases } from "./cases.ts";
+import type { Case } from "./case.ts";
+import { cases } from "./cases.ts";
 import { Recorder, type Sample } from "./cuda_kernels.ts";
 import { on } from "./devices.ts";
 import { Dice, runProgram } from "./graph_fuzz.ts";

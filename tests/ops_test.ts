@@ -2,7 +2,8 @@
 import { AssertionError } from "@std/assert";
 import { type DType, grad, gradcheck, realize, type Tensor, tensor } from "@pta/core";
 import { close, closeNumbers, numbers, type Tolerance } from "./assert.ts";
-import { type Case, cases } from "./cases.ts";
+import type { Case } from "./case.ts";
+import { cases } from "./cases.ts";
 import { devices, missing, on } from "./devices.ts";
 import { Dice } from "./graph_fuzz.ts";
 import * as plain from "./plain.ts";

@@ -1,0 +1,75 @@
+/** Elementwise methods that are composed of primitives, beside direct formulas. */
+import { erf } from "../core/meaning.ts";
+import {
+  binary,
+  type Case,
+  flat,
+  floorMod,
+  ints,
+  positive,
+  sigmoid,
+  truth,
+  unary,
+} from "./case.ts";
+
+const bools = { kind: "bool", domains: [[0, 2], [0, 2]] } as const;
+
+export const elementwiseCases: readonly Case[] = [
+  binary("gt", (a, b) => a.gt(b), (a, b) => truth(a > b), flat),
+  binary("ge", (a, b) => a.ge(b), (a, b) => truth(a >= b), ints),
+  binary("ne", (a, b) => a.ne(b), (a, b) => truth(a !== b), { ...ints, domains: [[0, 3], [0, 3]] }),
+  binary("floorDivide", (a, b) => a.floorDivide(b), (a, b) => Math.floor(a / b), {
+    kind: "int",
+    domains: [[-20, 20], [1, 6]],
+  }),
+  binary("integer remainder", (a, b) => a.remainder(b), floorMod, {
+    kind: "int",
+    domains: [[-20, 20], [1, 6]],
+    covers: [],
+  }),
+  binary("logicalAnd", (a, b) => a.logicalAnd(b), (a, b) => truth(a !== 0 && b !== 0), bools),
+  binary("logicalOr", (a, b) => a.logicalOr(b), (a, b) => truth(a !== 0 || b !== 0), bools),
+  binary("logicalXor", (a, b) => a.logicalXor(b), (a, b) => truth((a !== 0) !== (b !== 0)), bools),
+  unary("logicalNot", (x) => x.logicalNot(), (x) => truth(x === 0), {
+    kind: "bool",
+    domains: [[0, 2]],
+  }),
+  unary("bool", (x) => x.bool(), (x) => truth(x !== 0), { kind: "int", domains: [[-2, 2]] }),
+  unary("float", (x) => x.float(), (x) => x, { kind: "int", domains: [[-9, 9]] }),
+  unary("double", (x) => x.double(), (x) => x, { kind: "int", domains: [[-9, 9]] }),
+  unary("long", (x) => x.long(), Math.trunc, { ...flat, domains: [[-9, 9]] }),
+  unary("log2", (x) => x.log2(), Math.log2, { domains: [positive] }),
+  unary("log1p", (x) => x.log1p(), Math.log1p, { domains: [[-0.9, 2]] }),
+  unary("expm1", (x) => x.expm1(), Math.expm1),
+  unary("rsqrt", (x) => x.rsqrt(), (x) => 1 / Math.sqrt(x), { domains: [positive] }),
+  unary("square", (x) => x.square(), (x) => x * x),
+  unary("reciprocal", (x) => x.reciprocal(), (x) => 1 / x, { domains: [positive] }),
+  unary("ceil", (x) => x.ceil(), Math.ceil, { ...flat, domains: [[-9, 9]] }),
+  unary("sign", (x) => x.sign(), Math.sign, flat),
+  unary("isnan", (x) => x.div(x.floor().mul(0)).isnan(), () => 0, { ...flat, domains: [[1.1, 3]] }),
+  unary("isinf", (x) => x.div(x.floor().mul(0)).isinf(), () => 1, { ...flat, domains: [[1.1, 3]] }),
+  unary("isfinite", (x) => x.isfinite(), () => 1, flat),
+  unary("sigmoid", (x) => x.sigmoid(), sigmoid),
+  unary("relu", (x) => x.relu(), (x) => Math.max(x, 0)),
+  unary("gelu", (x) => x.gelu(), (x) => 0.5 * x * (1 + erf(x / Math.SQRT2))),
+  unary(
+    "gelu by tanh",
+    (x) => x.gelu({ approximate: "tanh" }),
+    (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    { covers: [] },
+  ),
+  unary("silu", (x) => x.silu(), (x) => x * sigmoid(x)),
+  unary("softplus", (x) => x.softplus({ beta: 2 }), (x) => Math.log1p(Math.exp(2 * x)) / 2),
+  unary("leakyRelu", (x) => x.leakyRelu(0.1), (x) => x > 0 ? x : 0.1 * x),
+  unary("elu", (x) => x.elu(0.7), (x) => x > 0 ? x : 0.7 * Math.expm1(x)),
+  unary(
+    "clamp",
+    (x) => x.clamp({ min: -1.03, max: 0.51 }),
+    (x) => Math.min(Math.max(x, -1.03), 0.51),
+  ),
+  binary("lerp", (a, b) => a.lerp(b, 0.3), (a, b) => a + 0.3 * (b - a)),
+  binary("maskedFill", (a, b) => a.add(b.mul(0)).maskedFill(b.gt(0), 5), (a, b) => b > 0 ? 5 : a),
+  unary("pow of 3", (x) => x.pow(3), (x) => x ** 3, { covers: [] }),
+  unary("pow of -1", (x) => x.pow(-1), (x) => 1 / x, { domains: [positive], covers: [] }),
+  unary("pow of 2.5", (x) => x.pow(2.5), (x) => x ** 2.5, { domains: [positive], covers: [] }),
+];
