@@ -10,7 +10,8 @@ import {
   type Tensor,
   tensor,
 } from "@pta/accelerated";
-import { CudaMemory } from "../core/backend/cuda/memory.ts";
+import { isOutOfMemory } from "../trainer/callbacks/batch_size_finder.ts";
+import { type CudaBuffer, CudaMemory } from "../core/backend/cuda/memory.ts";
 import type { CudaBackend } from "../core/backend/cuda/mod.ts";
 import { Staging } from "../core/backend/cuda/staging.ts";
 import { Transfer } from "../core/backend/cuda/transfer.ts";
@@ -103,5 +104,47 @@ function slabs(): number[] {
   return [wrong.length, Number(staged > 100), Number(staging.slabs <= 4 + 2 * 4)];
 }
 
+/** What the device does when it is full: what is kept without need goes first, and errors are those of a device without room. */
+function full(): number[] {
+  const backend = backendOf("cuda") as CudaBackend, { runtime, memory } = backend;
+  const room = () => {
+    const free = new BigUint64Array(1), total = new BigUint64Array(1);
+    runtime.driver.cuMemGetInfo(free, total);
+    return Number(free[0]);
+  };
+  const staging = new Staging(runtime), bytes = new Uint8Array(3 << 20).fill(7);
+  const upload = (): [CudaBuffer, boolean] => {
+    const buffer = memory.alloc("uint8", bytes.length);
+    return [buffer, staging.upload(buffer, bytes)];
+  };
+  const says = (what: () => unknown): number => {
+    try {
+      what();
+      return 0;
+    } catch (error) {
+      return Number(error instanceof RangeError && isOutOfMemory(error));
+    }
+  };
+  const made = Array.from({ length: 4 }, upload), isStaged = made.every(([, staged]) => staged);
+  // One of them has not been asked for: its slabs stay.
+  for (const [buffer] of made.slice(1)) {
+    void buffer.pointer;
+    memory.free(buffer);
+  }
+  const before = staging.slabs, large = room() + (4 << 20);
+  const whole = memory.alloc("uint8", large), after = staging.slabs;
+  const kept = backend.read(made[0][0], 0, bytes.length).every((b) => b === 7);
+  memory.free(made[0][0]);
+  const much = says(() => memory.alloc("uint8", large));
+  const scratch = says(() => runtime.workspace(large));
+  // No slab is left, and none can be made.
+  const rest = memory.alloc("uint8", bytes.length);
+  while (room() > 0) runtime.request(room());
+  const refused = [staging.upload(rest, bytes), staging.upload(rest, bytes), staging.slabs];
+  memory.free(whole);
+  return [isStaged, before > after, after > 0, kept, much, scratch, ...refused].map(Number);
+}
+
+const scenarios: Readonly<Record<string, () => number[]>> = { slabs, training, full };
 if (fault !== undefined) plant(fault as Parameters<typeof plant>[0]);
-console.log(JSON.stringify(name === "slabs" ? slabs() : training()));
+console.log(JSON.stringify(scenarios[name]()));

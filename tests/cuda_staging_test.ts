@@ -52,6 +52,17 @@ test("slabs are used again only when nobody needs them", async () => {
   }
 });
 
+test("a full device gets back what is kept without need, and errors say that it is full", async () => {
+  for (const mode of modes) {
+    const { values, findings, errors } = await run(["full"], {
+      ...mode,
+      PTA_EMULATOR_MEMORY: String(64 << 20),
+    });
+    assertEquals(findings, []);
+    assertEquals(values, [1, 1, 1, 1, 1, 1, 0, 0, 0], errors);
+  }
+});
+
 test("a missing wait between the streams is found", async () => {
   for (const mode of modes) {
     const { findings, errors } = await run(["training", "cuStreamWaitEvent"], mode);

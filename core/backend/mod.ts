@@ -5,7 +5,7 @@
  */
 import { registerAlias, registerBackend } from "../runtime.ts";
 import { CudaBackend } from "./cuda/mod.ts";
-import { defaultOrdinal } from "./cuda/runtime.ts";
+import { defaultOrdinal } from "./cuda/device_facts.ts";
 import { NullBackend } from "./null/null.ts";
 import { RefBackend } from "./ref/ref.ts";
 import { WasmBackend } from "./wasm/mod.ts";

@@ -10,7 +10,7 @@ import { restored } from "./restored.ts";
 export function isOutOfMemory(error: unknown): boolean {
   for (let e = error, depth = 0; e instanceof Error && depth < 10; e = e.cause, depth++) {
     if (e instanceof AggregateError && e.errors.some(isOutOfMemory)) return true;
-    if (/^Cannot allocate .* elements of |out of memory|OUT_OF_MEMORY/i.test(e.message)) {
+    if (/^Cannot allocate .* (elements of|MiB) |out of memory|OUT_OF_MEMORY/i.test(e.message)) {
       return true;
     }
   }

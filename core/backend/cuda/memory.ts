@@ -1,10 +1,9 @@
 /** Device memory: a caching allocator in stream order, so that allocation costs no call of the driver. */
-import { CudaError, CUresult } from "@pta/ffi";
 import type { BackendStats, Buffer } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { take } from "../stats.ts";
-import type { CudaRuntime } from "./runtime.ts";
+import { type CudaRuntime, mebibytes } from "./runtime.ts";
 import type { Staged } from "./staging.ts";
 
 /** Device memory of one value. */
@@ -91,7 +90,6 @@ const LARGE_SEGMENT = 20 << 20;
 const LARGE_REST = 1 << 20;
 
 const roundTo = (n: number, step: number) => Math.ceil(n / step) * step;
-const mebibytes = (bytes: number) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 
 /**
  * Memory of one device. A freed block is reused at once: all work runs in order on one stream, so what was launched before the free has read it before anything
@@ -104,7 +102,6 @@ export class CudaMemory {
   readonly #free: readonly [Block[], Block[]] = [[], []];
   readonly #caches: boolean = env("PTA_CUDA_CACHE") !== "0";
   readonly #live = new Set<CudaBuffer>();
-  #reserved = 0;
 
   /**
    * Holds nothing yet.
@@ -114,11 +111,7 @@ export class CudaMemory {
   constructor(runtime: CudaRuntime, stats: BackendStats) {
     this.#runtime = runtime;
     this.#stats = stats;
-  }
-
-  /** Bytes held from the driver, in use or not. */
-  get reserved(): number {
-    return this.#reserved;
+    runtime.onShort(() => this.trim());
   }
 
   /**
@@ -225,46 +218,23 @@ export class CudaMemory {
   }
 
   #segment(bytes: number): Block {
-    const pointer = this.#request(bytes);
-    this.#reserved += bytes;
+    const pointer = this.#runtime.request(bytes);
+    if (pointer === undefined) throw this.#outOfMemory(bytes);
     const segment: Segment = { pointer, bytes, small: bytes <= SMALL_SEGMENT && this.#caches };
     return { segment, pointer, bytes, free: false, before: undefined, after: undefined };
   }
 
-  #request(bytes: number): number {
-    const at = new BigUint64Array(1), { driver } = this.#runtime;
-    this.#runtime.activate();
-    for (let trimmed = false;; trimmed = true) {
-      try {
-        driver.cuMemAlloc(at, bytes);
-        return Number(at[0]);
-      } catch (error) {
-        const full = error instanceof CudaError &&
-          error.code === CUresult.CUDA_ERROR_OUT_OF_MEMORY;
-        if (!full) throw error;
-        if (trimmed) throw this.#outOfMemory(bytes);
-        this.trim();
-      }
-    }
-  }
-
   #release(block: Block): void {
-    this.#reserved -= block.bytes;
-    this.#runtime.driver.cuMemFree(block.pointer);
+    this.#runtime.release(block.pointer, block.bytes);
   }
 
   #outOfMemory(bytes: number): RangeError {
-    const free = new BigUint64Array(1), total = new BigUint64Array(1);
-    this.#runtime.driver.cuMemGetInfo(free, total);
-    const { name, ordinal } = this.#runtime.facts;
     const largest = [...this.#live].sort((a, b) => b.bytes - a.bytes).slice(0, 3)
       .map((b) => `${b.dtype}[${b.length}] of ${mebibytes(b.bytes)}`);
     return new RangeError(
-      `Cannot allocate ${mebibytes(bytes)} on cuda:${ordinal} (${name}): ${
-        mebibytes(Number(free[0]))
-      } of ${mebibytes(Number(total[0]))} are free; this process holds ${
-        mebibytes(this.#reserved)
-      }, of which ${mebibytes(this.#stats.bytesAlive)} in ${this.#live.size} buffers${
+      `${this.#runtime.shortage(bytes)}, of which ${
+        mebibytes(this.#stats.bytesAlive)
+      } in ${this.#live.size} buffers${
         largest.length === 0 ? "" : `, the largest ${largest.join(", ")}`
       }. A smaller batch, gradient accumulation or activation checkpointing needs less`,
     );

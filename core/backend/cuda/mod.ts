@@ -29,7 +29,8 @@ import { Staging } from "./staging.ts";
 import { Transfer } from "./transfer.ts";
 
 export { CudaRuntime } from "./runtime.ts";
-export type { DeviceFacts, Geometry, KernelArgument } from "./runtime.ts";
+export type { DeviceFacts } from "./device_facts.ts";
+export type { Geometry, KernelArgument } from "./runtime.ts";
 
 /**
  * One NVIDIA GPU. Work is launched and not waited for: an index out of range comes to light at the next wait (a read, `synchronize`), as it does in every

@@ -1,31 +1,21 @@
 /** One CUDA device as this process uses it: its context, its streams, and everything that is bound to them. */
 import {
+  address,
   CUctx_flags,
-  CUdevice_attribute,
+  CudaError,
+  CUresult,
   type DriverCalls,
-  openDriver,
   ParameterBlock,
-  textOf,
 } from "@pta/ffi";
-import { env } from "../../env.ts";
 import type { Launch } from "../../device.ts";
+import {
+  cudaDriver,
+  defaultOrdinal,
+  deviceCount,
+  type DeviceFacts,
+  deviceFacts,
+} from "./device_facts.ts";
 import { Programs } from "./programs.ts";
-
-/** What a device is. */
-export interface DeviceFacts {
-  /** Place among the devices that the process sees. */
-  readonly ordinal: number;
-  /** Product name. */
-  readonly name: string;
-  /** Compute capability, such as `[9, 0]`. */
-  readonly capability: readonly [major: number, minor: number];
-  /** Multiprocessors. */
-  readonly processors: number;
-  /** Bytes of memory. */
-  readonly memory: number;
-  /** Bytes of shared memory that a block may ask for. */
-  readonly sharedPerBlock: number;
-}
 
 /** An argument of a kernel: eight bytes of device address, or a number of the named type. */
 export type KernelArgument =
@@ -56,59 +46,8 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 const one = new Int32Array(1), long = new BigUint64Array(1);
 
-/** Opens the driver once a process. */
-let driver: DriverCalls | undefined;
-
-/**
- * The CUDA driver, initialised.
- * @throws {Error} When it cannot be opened; lists each place that was tried
- * @throws {CudaError} When it finds no device
- */
-export function cudaDriver(): DriverCalls {
-  if (driver === undefined) {
-    const { calls } = openDriver();
-    calls.cuInit(0);
-    driver = calls;
-  }
-  return driver;
-}
-
-/** Devices that this process sees. */
-export function deviceCount(): number {
-  cudaDriver().cuDeviceGetCount(one);
-  return one[0];
-}
-
-/** The facts of a device. */
-export function deviceFacts(ordinal: number): DeviceFacts {
-  const calls = cudaDriver(), name = new Uint8Array(256);
-  calls.cuDeviceGet(one, ordinal);
-  const device = one[0];
-  const attribute = (which: number): number => {
-    calls.cuDeviceGetAttribute(one, which, device);
-    return one[0];
-  };
-  const a = CUdevice_attribute;
-  calls.cuDeviceGetName(name, name.length, device);
-  calls.cuDeviceTotalMem(long, device);
-  return {
-    ordinal,
-    name: textOf(name),
-    memory: Number(long[0]),
-    capability: [
-      attribute(a.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
-      attribute(a.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
-    ],
-    processors: attribute(a.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
-    sharedPerBlock: attribute(a.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
-  };
-}
-
-/** The device that this process computes on when nobody says: that of its local rank, or the only one. */
-export function defaultOrdinal(): number {
-  const local = Number(env("LOCAL_RANK") ?? 0);
-  return deviceCount() === 1 ? 0 : local;
-}
+/** Bytes for people. */
+export const mebibytes = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 
 /**
  * The primary context of a device, the stream that computes, and the programs compiled for it. All work of a backend is in order on `stream`; what
@@ -128,6 +67,8 @@ export class CudaRuntime {
   readonly #parameters = new ParameterBlock();
   #workspace = { pointer: 0, bytes: 0 };
   readonly #watches: (() => void)[] = [];
+  readonly #keepers: (() => void)[] = [];
+  #held = 0;
   #index: { readonly pointer: number; readonly words: BigInt64Array<ArrayBuffer> } | undefined;
 
   /**
@@ -170,12 +111,66 @@ export class CudaRuntime {
     return long[0];
   }
 
-  /** Pinned host memory, for as long as the process runs. */
+  /** Bytes of device memory that this process has from the driver, in use or not. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Has `release` called when the device has no room left: it gives back what it keeps but does not need. */
+  onShort(release: () => void): void {
+    this.#keepers.push(release);
+  }
+
+  /**
+   * Device memory of its own.
+   * @param bytes How much
+   * @param isUrgent Whether others are asked to give back what they do not need before the answer is no
+   * @returns Its address; undefined when the device has no room
+   */
+  request(bytes: number, isUrgent = true): number | undefined {
+    this.activate();
+    for (let asked = !isUrgent;; asked = true) {
+      try {
+        this.driver.cuMemAlloc(long, bytes);
+        this.#held += bytes;
+        return Number(long[0]);
+      } catch (error) {
+        const full = error instanceof CudaError &&
+          error.code === CUresult.CUDA_ERROR_OUT_OF_MEMORY;
+        if (!full) throw error;
+        if (asked) return undefined;
+        for (const release of this.#keepers) release();
+      }
+    }
+  }
+
+  /** Gives back what {@linkcode request} gave; waits for whatever is under way. */
+  release(pointer: number, bytes: number): void {
+    this.#held -= bytes;
+    this.driver.cuMemFree(pointer);
+  }
+
+  /** For an error: what was asked, what the device has left, and what this process holds. */
+  shortage(bytes: number, what = ""): string {
+    const free = new BigUint64Array(1), total = new BigUint64Array(1);
+    this.driver.cuMemGetInfo(free, total);
+    const { name, ordinal } = this.facts;
+    return `Cannot allocate ${mebibytes(bytes)}${what} on cuda:${ordinal} (${name}): ${
+      mebibytes(Number(free[0]))
+    } of ${mebibytes(Number(total[0]))} are free; this process holds ${mebibytes(this.#held)}`;
+  }
+
+  /** Pinned host memory, until {@linkcode unpin} gives it back. */
   pinned(bytes: number): Uint8Array<ArrayBuffer> {
     this.activate();
     this.driver.cuMemHostAlloc(long, bytes, 0);
     const memory = Deno.UnsafePointer.create(long[0])!;
     return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(memory, bytes) as ArrayBuffer);
+  }
+
+  /** Gives pinned host memory back; nobody may look at it any more. */
+  unpin(memory: Uint8Array<ArrayBuffer>): void {
+    this.driver.cuMemFreeHost(address(memory));
   }
 
   /** Makes this device the current one of the thread; needed before calls that take no stream when a process uses several devices. */
@@ -189,14 +184,15 @@ export class CudaRuntime {
    *
    * @param bytes How much is needed
    * @returns A device address, a multiple of 256
+   * @throws {RangeError} When the device has no room
    */
   workspace(bytes: number): number {
     if (bytes > this.#workspace.bytes) {
       // An earlier, smaller one stays: captured steps may point to it. Doubling bounds the waste.
       const size = Math.max(1 << 20, 2 ** Math.ceil(Math.log2(bytes)));
-      this.activate();
-      this.driver.cuMemAlloc(long, size);
-      this.#workspace = { pointer: Number(long[0]), bytes: size };
+      const pointer = this.request(size);
+      if (pointer === undefined) throw new RangeError(this.shortage(size, " of scratch memory"));
+      this.#workspace = { pointer, bytes: size };
     }
     return this.#workspace.pointer;
   }

@@ -1,5 +1,4 @@
 /** Uploads of new buffers on a stream of their own, so that the next batch travels while this one is computed with. */
-import { CudaError } from "@pta/ffi";
 import type { CudaBuffer } from "./memory.ts";
 import type { CudaRuntime } from "./runtime.ts";
 
@@ -91,6 +90,7 @@ export class Staging {
     this.#least = least;
     this.#most = most;
     this.#isExact = isExact;
+    runtime.onShort(() => this.trim());
   }
 
   /** Slabs so far. */
@@ -139,6 +139,23 @@ export class Staging {
     return true;
   }
 
+  /** Gives back the slabs that nobody needs, once their copies have ended. */
+  trim(): void {
+    const runtime = this.#runtime, { driver } = runtime, last = this.#slabs.at(-1);
+    if (last?.isOpen) this.#close(last);
+    const kept = this.#slabs.filter((slab) => slab.waiting.size > 0);
+    for (const { pinned, pointer, copied, taken } of this.#slabs.filter((s) => !kept.includes(s))) {
+      for (const event of [copied, taken]) {
+        driver.cuEventSynchronize(event);
+        driver.cuEventDestroy(event);
+      }
+      runtime.unpin(pinned);
+      runtime.release(pointer, this.#slab);
+    }
+    this.#slabs.splice(0, this.#slabs.length, ...kept);
+    this.#isFull = false;
+  }
+
   #take(pieces: readonly Piece[], pointer: number): void {
     const { driver, stream } = this.#runtime;
     for (const { slab, from, to, bytes } of pieces) {
@@ -170,9 +187,9 @@ export class Staging {
     const mayGrow = this.#slabs.length < this.#allowed && !this.#isFull;
     if (mayGrow && (oldest === undefined || !this.#isIdle(oldest))) {
       const made = this.#make();
-      if (made !== undefined || oldest === undefined) return made;
+      if (made !== undefined) return made;
     }
-    if (oldest.waiting.has(staged)) return undefined;
+    if (oldest === undefined || oldest.waiting.has(staged)) return undefined;
     this.#slabs.push(this.#slabs.shift()!);
     this.#open(oldest);
     return oldest;
@@ -202,19 +219,15 @@ export class Staging {
   }
 
   #make(): Slab | undefined {
-    const runtime = this.#runtime, at = new BigUint64Array(1);
-    runtime.activate();
-    try {
-      runtime.driver.cuMemAlloc(at, this.#slab);
-    } catch (error) {
-      if (!(error instanceof CudaError)) throw error;
+    const runtime = this.#runtime, pointer = runtime.request(this.#slab, false);
+    if (pointer === undefined) {
       // The device is full; uploads can do without.
       this.#isFull = true;
       return undefined;
     }
     const slab: Slab = {
       pinned: runtime.pinned(this.#slab),
-      pointer: Number(at[0]),
+      pointer,
       copied: runtime.newEvent(),
       taken: runtime.newEvent(),
       used: 0,
