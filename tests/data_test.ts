@@ -234,3 +234,42 @@ Deno.test("DataLoader: a sample that fails ends the loop when its batch is due, 
   for await (const _ of new data.DataLoader(broken, { batchSize: 2, prefetch: 3 })) break;
   await new Promise((done) => setTimeout(done, 1));
 });
+
+for (const isAsync of [false, true]) {
+  const how = isAsync ? "a promise that is rejected" : "an error at once";
+  Deno.test(`DataLoader: a sample that fails is named, by ${how}`, async () => {
+    const missing = new Deno.errors.NotFound("no file a.png"), odd = new TypeError("no image");
+    const failures: Record<number, unknown> = { 3: missing, 4: odd, 5: "text" };
+    const get = (i: number) => {
+      if (i in failures) throw failures[i];
+      return i;
+    };
+    const dataset: data.Dataset = {
+      length: 6,
+      // deno-lint-ignore require-await
+      get: isAsync ? async (i) => get(i) : get,
+    };
+    const wanted: [number, new (m: string) => Error, string][] = [
+      [3, Error, "no file a.png (sample 3 of the dataset)"],
+      [4, TypeError, "no image (sample 4 of the dataset)"],
+      [5, Error, "text (sample 5 of the dataset)"],
+    ];
+    for (const [index, type, message] of wanted) {
+      const loader = new data.DataLoader(dataset, {
+        batchSampler: {
+          length: 1,
+          *[Symbol.iterator]() {
+            yield [0, index];
+          },
+        },
+      });
+      const error = await assertRejects(async () => {
+        for await (const _ of loader);
+      }, Error);
+      assertEquals(
+        [error.constructor, error.message, error.cause],
+        [type, message, failures[index]],
+      );
+    }
+  });
+}

@@ -28,6 +28,13 @@ interface Fetched {
   finish(): unknown;
 }
 
+/** Raises an error of a dataset again, in its class as far as that is a built-in one, and says which sample it was. */
+function failedAt(index: number, error: unknown): never {
+  const message = error instanceof Error ? error.message : String(error);
+  const Kind = [TypeError, RangeError].find((kind) => error instanceof kind) ?? Error;
+  throw new Kind(`${message} (sample ${index} of the dataset)`, { cause: error });
+}
+
 /**
  * The batches of a dataset, epoch after epoch. Which samples they hold is a pure function of seed and epoch. The epoch starts at 0 and
  * advances with each pass; `setEpoch()` says it outright.
@@ -38,7 +45,8 @@ interface Fetched {
  * ```
  *
  * Tensors are made when a batch is taken, never ahead, so they belong to the step scope of the step that uses them. A dataset whose `get`
- * returns promises has `prefetch` batches under way; others can also be iterated over without `await`.
+ * returns promises has `prefetch` batches under way; others can also be iterated over without `await`. An error of `get` is raised with the index of
+ * the sample behind its message, the error itself as its `cause`.
  */
 // The dataset decides what a batch is; a loop may name it: `new DataLoader<[Tensor, Tensor]>(...)`.
 // deno-lint-ignore no-explicit-any
@@ -141,6 +149,15 @@ export class DataLoader<B = any> {
     return start;
   }
 
+  #sample(index: number): unknown {
+    try {
+      const sample = this.dataset.get(index);
+      return sample instanceof Promise ? sample.catch((error) => failedAt(index, error)) : sample;
+    } catch (error) {
+      return failedAt(index, error);
+    }
+  }
+
   /** Fetches samples now, or a promise of them when the dataset is asynchronous. */
   #fetch(indices: readonly number[]): Fetched | Promise<Fetched> {
     const { dataset } = this, collate = this.#collate;
@@ -149,7 +166,7 @@ export class DataLoader<B = any> {
       const finish = (batch: unknown): Fetched => ({ finish: () => toTensors(batch) });
       return joined instanceof Promise ? joined.then(finish) : finish(joined);
     }
-    const samples = indices.map((i) => dataset.get(i));
+    const samples = indices.map((i) => this.#sample(i));
     const join = (all: unknown[]): Fetched => {
       if (collate !== undefined) return { finish: () => collate(all) };
       const batch = collateHost(all);
