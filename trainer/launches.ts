@@ -1,5 +1,7 @@
 /** How many optimizer steps go to the device at once. */
+import { haveEqualShapes } from "./batch.ts";
 import { accumulationAt } from "./run_config.ts";
+import type { MicroBatch } from "./step.ts";
 import type { Trainer } from "./trainer.ts";
 import { TrainerSteps } from "./trainer_steps.ts";
 
@@ -29,4 +31,16 @@ export function stepsOfLaunch(t: Trainer, isCaptured: boolean): number {
   if (reason === undefined) return stepsPerLaunch;
   t.logOnce("stepsPerLaunch", `Steps run one a launch: ${reason}`);
   return 1;
+}
+
+/**
+ * Micro-batches by the launches that make them: all in one when they are as many as asked for and of equal shapes, else each alone, for fewer are not worth
+ * a recording of their own.
+ */
+export function launchesOf(
+  begun: readonly MicroBatch[],
+  together: number,
+): (readonly MicroBatch[])[] {
+  const isOne = begun.length === together && haveEqualShapes(begun.map(({ batch }) => batch));
+  return isOne ? [begun] : begun.map((one) => [one]);
 }

@@ -1,12 +1,11 @@
 /** The loop: run, epoch, step. */
 import { stepScope } from "@pta/core";
-import { type Batch, haveEqualShapes, onDevice } from "./batch.ts";
+import { onDevice } from "./batch.ts";
 import { StopTrainingError, type TrainStepEnd } from "./events.ts";
-import { BatchSource, type SourceBatch } from "./batch_source.ts";
-import type { WindowPosition } from "./gradients.ts";
-import { stepsOfLaunch } from "./launches.ts";
+import { BatchSource } from "./batch_source.ts";
+import { launchesOf, stepsOfLaunch } from "./launches.ts";
 import { accumulationAt } from "./run_config.ts";
-import type { StepRunner } from "./step.ts";
+import type { MicroBatch, StepRunner } from "./step.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Trains until the epochs or the optimizer steps are used up, or somebody stops. */
@@ -44,41 +43,42 @@ export async function runTraining(t: Trainer, steps: StepRunner): Promise<void> 
 const isFinished = (t: Trainer, begun = 0) =>
   t.numUpdates + begun >= (t.runConfig.maxNumTrainSteps ?? Infinity);
 
-/** A micro-batch that is about to be made. */
-interface BegunStep {
-  readonly batch: Batch;
-  readonly position: WindowPosition;
-  readonly isFiller: boolean;
-}
-
-async function beginStep(
+/** The micro-batches of the next launch, or of several where they do not fit into one; none when the data is used up. */
+async function beginSteps(
   t: Trainer,
-  { batch, isFiller, isLast }: SourceBatch,
-  step: number,
-  window: number,
-): Promise<BegunStep> {
-  t.isFillerStep = isFiller;
-  const start = { batch: onDevice(batch, t.device), step };
-  await t.emit("onTrainStepStart", start);
-  const position = { isFirst: step % window === 0, isLast: (step + 1) % window === 0 || isLast };
-  return { batch: start.batch, position, isFiller };
+  batches: BatchSource,
+  { first, together, window }: { first: number; together: number; window: number },
+): Promise<MicroBatch[]> {
+  const begun: MicroBatch[] = [];
+  while (begun.length < together && !isFinished(t, begun.length)) {
+    const next = await batches.next();
+    if (next === undefined) break;
+    const step = first + begun.length, { isFiller, isLast } = next;
+    t.isFillerStep = isFiller;
+    const start = { batch: onDevice(next.batch, t.device), step };
+    await t.emit("onTrainStepStart", start);
+    const position = { isFirst: step % window === 0, isLast: (step + 1) % window === 0 || isLast };
+    begun.push({ batch: start.batch, step, position, isFiller });
+    if (isLast) break;
+  }
+  return begun;
 }
 
 /** What follows a micro-batch that has been made. */
 async function endStep(
   t: Trainer,
-  made: BegunStep & Pick<TrainStepEnd, "batchOutput" | "step" | "lastStep">,
+  { position, ...made }: MicroBatch,
+  after: Pick<TrainStepEnd, "batchOutput" | "lastStep">,
 ): Promise<void> {
-  const { position: { isLast }, ...event } = made;
-  if (isLast) {
+  const isOptimizerStep = position.isLast, stepInEpoch = made.step + 1;
+  if (isOptimizerStep) {
     t.precision.stepped();
     if (t.scheduler === undefined || !t.precision.wasStepSkipped()) t.schedulerStep();
     t.numUpdates++;
   }
-  await t.emit("onTrainStepEnd", { ...event, isOptimizerStep: isLast });
-  const stepInEpoch = made.step + 1;
-  await t.reach({ epoch: t.position.epoch, stepInEpoch }, isLast ? "step" : undefined);
-  if (isLast && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
+  await t.emit("onTrainStepEnd", { ...made, ...after, isOptimizerStep });
+  await t.reach({ epoch: t.position.epoch, stepInEpoch }, isOptimizerStep ? "step" : undefined);
+  if (isOptimizerStep && t.numUpdates % stopAgreementInterval === 0) t.agreeOnStop();
   t.leaveSafePoint();
 }
 
@@ -101,33 +101,21 @@ async function runTrainEpoch(t: Trainer, steps: StepRunner): Promise<void> {
     agree: agreement(t),
   });
   const together = stepsOfLaunch(t, steps.capturesTraining);
-  for (let step = stepInEpoch; !isFinished(t);) {
+  for (let first = stepInEpoch; !isFinished(t);) {
     await t.breathe();
     using _scope = stepScope();
-    const begun: BegunStep[] = [];
-    while (begun.length < together && !isFinished(t, begun.length)) {
-      const next = await batches.next();
-      if (next === undefined) break;
-      begun.push(await beginStep(t, next, step + begun.length, window));
-      if (next.isLast) break;
-    }
+    const begun = await beginSteps(t, batches, { first, together, window });
     if (begun.length === 0) {
-      if (step > 0) break;
+      if (first > 0) break;
       throw new RangeError(
         "Cannot train: the data gives no batch in this epoch; an iterable dataset must start anew each time",
       );
     }
-    // Fewer than a launch takes are not worth a recording of their own.
-    const isFull = begun.length === together && haveEqualShapes(begun.map((one) => one.batch));
-    const launches = isFull ? [begun] : begun.map((one) => [one]);
-    for (const launch of launches) {
-      const [{ batch, position, isFiller }] = launch;
-      const outputs = launch.length === 1
-        ? [steps.train(batch, position, isFiller)]
-        : steps.trainSeveral(launch.map((one) => one.batch));
-      const lastStep = step + launch.length - 1;
-      for (let i = 0; i < launch.length; i++) {
-        await endStep(t, { ...launch[i], batchOutput: outputs[i], step: step++, lastStep });
+    first += begun.length;
+    for (const launch of launchesOf(begun, together)) {
+      const outputs = steps.train(launch), lastStep = launch.at(-1)!.step;
+      for (const [i, made] of launch.entries()) {
+        await endStep(t, made, { batchOutput: outputs[i], lastStep });
       }
     }
   }

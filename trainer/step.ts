@@ -41,34 +41,21 @@ class CapturedBody {
     this.#run = capture((...inputs: Tensor[]) => body(withTensors(this.#batch, inputs)));
   }
 
-  run(batch: Batch): BatchOutput {
-    if (this.#isPlain) return this.#body(batch);
-    const tensors = tensorsIn(batch);
-    if (!this.#isCaptured(tensors)) {
-      this.#onPlain(`a batch of ${describeShapes(tensors)} is one shape more than are captured`);
-      return this.#body(batch);
+  /** For batches of equal shapes, in one launch. */
+  run(batches: readonly Batch[]): BatchOutput[] {
+    if (this.#isPlain) return batches.map(this.#body);
+    const tensors = batches.map((batch) => tensorsIn(batch));
+    if (!this.#isCaptured(tensors[0])) {
+      this.#onPlain(`a batch of ${describeShapes(tensors[0])} is one shape more than are captured`);
+      return batches.map(this.#body);
     }
-    this.#batch = batch;
-    const output = this.#run(...tensors);
-    this.#check(output);
-    return output;
-  }
-
-  #check(output: BatchOutput): void {
+    this.#batch = batches[0];
+    const outputs = this.#run.steps(tensors);
     if (this.#run.reason !== undefined) this.#onPlain(this.#run.reason);
-    if (typeof output.weight === "number" && output.weight !== output.batchSize) {
+    if (outputs.some((o) => typeof o.weight === "number" && o.weight !== o.batchSize)) {
       this.#isPlain = true;
       this.#onPlain("the loss has a weight that is a number; a 0-d tensor can be captured");
     }
-  }
-
-  /** The same for several batches of equal shapes, in one launch. */
-  runSeveral(batches: readonly Batch[]): BatchOutput[] {
-    const all = batches.map((batch) => tensorsIn(batch));
-    if (this.#isPlain || !this.#isCaptured(all[0])) return batches.map((batch) => this.run(batch));
-    this.#batch = batches[0];
-    const outputs = this.#run.steps(all);
-    outputs.forEach((output) => this.#check(output));
     return outputs;
   }
 
@@ -82,6 +69,18 @@ class CapturedBody {
     this.#shapes.push(tensors.map((t) => ({ shape: [...t.shape], dtype: t.dtype })));
     return true;
   }
+}
+
+/** A micro-batch that is about to be made. */
+export interface MicroBatch {
+  /** On the device. */
+  readonly batch: Batch;
+  /** 0-based, in its epoch. */
+  readonly step: number;
+  /** Where it stands in its window. */
+  readonly position: WindowPosition;
+  /** Whether it only keeps this rank in step with the others, and counts for nothing. */
+  readonly isFiller: boolean;
 }
 
 /** Which steps to capture. */
@@ -137,30 +136,14 @@ export class StepRunner {
   /**
    * Forward, backward and, after the last micro-batch of a window, clipping and the optimizer's step.
    *
-   * @param batch As the loader made it
-   * @param position Where it stands in its window
-   * @param isFiller Whether it only keeps this rank in step with the others, and counts for nothing
+   * @param launch One micro-batch; or several of equal shapes, windows of their own each, which take one launch where steps are captured
+   * @returns What each has given
    */
-  train(batch: Batch, position: WindowPosition, isFiller: boolean): BatchOutput {
-    if (isFiller) return this.#trainBody(batch, position, true);
-    return this.#run(
-      `train ${position.isFirst} ${position.isLast}`,
-      this.#captures.train,
-      batch,
-      (b) => this.#trainBody(b, position, false),
-    );
-  }
-
-  /** The same for several batches of equal shapes that are windows of their own, in one launch where steps are captured. */
-  trainSeveral(batches: readonly Batch[]): BatchOutput[] {
-    const position = { isFirst: true, isLast: true };
-    const captured = this.#bodyOf(
-      "train true true",
-      batches,
-      (b) => this.#trainBody(b, position, false),
-    );
-    if (captured !== undefined) return captured.runSeveral(batches);
-    return batches.map((batch) => this.#trainBody(batch, position, false));
+  train(launch: readonly MicroBatch[]): BatchOutput[] {
+    const [{ position, isFiller }] = launch, batches = launch.map(({ batch }) => batch);
+    const body: Body = (batch) => this.#trainBody(batch, position, isFiller);
+    if (isFiller || !this.#captures.train) return batches.map(body);
+    return this.#runCaptured(`train ${position.isFirst} ${position.isLast}`, batches, body);
   }
 
   /** Whether training steps are captured, as far as can be told before the first batch. */
@@ -170,27 +153,23 @@ export class StepRunner {
 
   /** Forward without gradients. */
   evaluate(batch: Batch, isFiller: boolean): BatchOutput {
-    if (isFiller) return this.#evalBody(batch, true);
-    return this.#run("evaluate", this.#captures.evaluate, batch, (b) => this.#evalBody(b, false));
+    const body: Body = (b) => this.#evalBody(b, isFiller);
+    if (isFiller || !this.#captures.evaluate) return body(batch);
+    return this.#runCaptured("evaluate", [batch], body)[0];
   }
 
-  #run(key: string, captures: boolean, batch: Batch, body: Body): BatchOutput {
-    const captured = captures ? this.#bodyOf(key, [batch], body) : undefined;
-    return captured === undefined ? body(batch) : captured.run(batch);
-  }
-
-  /** What runs a kind of step captured; undefined when its batches cannot be. */
-  #bodyOf(key: string, batches: readonly Batch[], body: Body): CapturedBody | undefined {
+  /** One launch of a kind of step, plain when its batches cannot be captured. */
+  #runCaptured(key: string, batches: readonly Batch[], body: Body): BatchOutput[] {
     if (!this.#captures.isAsked && batches.some(hasOther)) {
       this.#sayPlain("the batch has more than tensors, which a replay would not see");
-      return undefined;
+      return batches.map(body);
     }
     let captured = this.#captured.get(key);
     if (captured === undefined) {
       captured = new CapturedBody(body, (reason) => this.#sayPlain(reason));
       this.#captured.set(key, captured);
     }
-    return captured;
+    return captured.run(batches);
   }
 
   #sayPlain(reason: string): void {
