@@ -2,33 +2,16 @@
  * Products of eight-bit matrices by cuBLASLt: compute capability 8.9 and later. The library takes one layout, both factors with their summed dimension in order and in whole
  * multiples of 16 bytes, which is how `quantizeFloat8` writes them; scales are read from device memory when the product runs.
  */
-import {
-  address,
-  cublasLtEpilogue_t as epilogues,
-  cublasLtMatmulDescAttributes_t as desc,
-} from "@pta/ffi";
+import { cublasLtEpilogue_t as epilogues, cublasLtMatmulDescAttributes_t as desc } from "@pta/ffi";
 import type { Launch, RoutineCall } from "../../device.ts";
-import { type DType, dtypes } from "../../dtype.ts";
+import type { DType } from "../../dtype.ts";
 import { type Float8Format, float8Place } from "../../float8_format.ts";
-import {
-  alignment,
-  type Choice,
-  COMPUTE_32F,
-  type CublasLt,
-  dataTypes,
-  type Four,
-} from "./cublas_open.ts";
-import type { CudaBuffer } from "./memory.ts";
+import { type Prepared, PreparedProducts } from "./cublas_launch.ts";
+import { alignment, COMPUTE_32F, type CublasLt, dataTypes, type Four } from "./cublas_open.ts";
+import { addressOf, type CudaBuffer } from "./memory.ts";
 
 /** cudaDataType of the formats. */
 const float8Types: Readonly<Record<Float8Format, number>> = { e4m3: 28, e5m2: 29 };
-
-/** A product that has been prepared: everything but the addresses. */
-interface Prepared {
-  readonly descriptor: bigint;
-  readonly layouts: Four<bigint>;
-  readonly choice: Choice;
-}
 
 /** What tells a product from others. */
 interface Shape {
@@ -44,12 +27,12 @@ interface Shape {
 /** Products of eight-bit matrices, whose choices are kept for equal shapes. */
 export class CublasFloat8 {
   readonly #lt: CublasLt;
-  readonly #prepared: Map<string, Prepared | undefined> = new Map();
-  readonly #scalars = Float32Array.of(1, 0);
+  readonly #products: PreparedProducts;
 
   /** @param lt The library of the device */
   constructor(lt: CublasLt) {
     this.#lt = lt;
+    this.#products = new PreparedProducts(lt);
   }
 
   /** A product of buffers; undefined for one that the library does not make: rows of the result that are not whole multiples of 16 bytes, two factors in E5M2, nothing to sum. */
@@ -57,9 +40,7 @@ export class CublasFloat8 {
     const { a, b, fast } = call.params, left = float8Place(a), right = float8Place(b);
     const out = call.operands[4].dtype, [m, n, k] = [left.rows, right.rows, left.length];
     if (m === 0 || n === 0) return () => {};
-    const at = call.operands.map((o, i) =>
-      (buffers[i] as CudaBuffer).pointer + o.offset * dtypes[o.dtype].bytes
-    );
+    const at = call.operands.map((o, i) => addressOf(o, buffers[i]));
     const [pa, pb, aScale, bScale, pc] = [at[0] + left.start, at[1] + right.start, ...at.slice(2)];
     const fits = k > 0 && n % 16 === 0 && !(a.format === "e5m2" && b.format === "e5m2") &&
       dataTypes[out] !== undefined && out !== "float64" &&
@@ -68,41 +49,13 @@ export class CublasFloat8 {
     // Column-major: the library's A is our second factor.
     const scales = { a: BigUint64Array.of(BigInt(bScale)), b: BigUint64Array.of(BigInt(aScale)) };
     const shape = { m, n, k, a: a.format, b: b.format, out, fast };
-    const prepared = this.#prepare(shape, scales, {
-      a: alignment([pb]),
-      b: alignment([pa]),
-      c: alignment([pc]),
-      d: alignment([pc]),
-    });
+    const place = { a: pb, b: pa, c: pc, d: pc }, c = alignment([pc]);
+    const align = { a: alignment([pb]), b: alignment([pa]), c, d: c };
+    const prepared = this.#prepare(shape, scales, align);
     if (prepared === undefined) return undefined;
-    const { calls, handle, room, runtime } = this.#lt, { stream } = runtime;
-    const scratch = runtime.workspace(room), alpha = address(this.#scalars), beta = alpha + 4n;
-    const { descriptor, layouts, choice } = prepared;
-    const run = (algorithm: bigint) =>
-      calls.cublasLtMatmul(
-        handle,
-        descriptor,
-        alpha,
-        pb,
-        layouts.a,
-        pa,
-        layouts.b,
-        beta,
-        pc,
-        layouts.c,
-        pc,
-        layouts.d,
-        algorithm,
-        scratch,
-        room,
-        stream,
-      );
-    return () => {
-      // The descriptor is shared by all products of this shape, and read during the call.
-      this.#setScales(descriptor, scales);
-      if (choice.rivals.length > 0) this.#lt.tune(choice, run);
-      run(choice.address);
-    };
+    return this.#products.bind(prepared, [place], {
+      set: () => this.#setScales(prepared.descriptor, scales),
+    });
   }
 
   #setScales(
@@ -130,26 +83,24 @@ export class CublasFloat8 {
     align: Four<number>,
   ): Prepared | undefined {
     const key = `float8 ${JSON.stringify(shape)} ${align.a} ${align.b} ${align.c}`;
-    if (this.#prepared.has(key)) return this.#prepared.get(key);
-    const { m, n, k, a, b, out, fast } = shape, lt = this.#lt;
-    const descriptor = lt.describe(COMPUTE_32F, dataTypes.float32!, [
-      [desc.CUBLASLT_MATMUL_DESC_TRANSA, Int32Array.of(1)],
-      [desc.CUBLASLT_MATMUL_DESC_TRANSB, Int32Array.of(0)],
-      [desc.CUBLASLT_MATMUL_DESC_EPILOGUE, Int32Array.of(epilogues.CUBLASLT_EPILOGUE_DEFAULT)],
-      [desc.CUBLASLT_MATMUL_DESC_FAST_ACCUM, Int8Array.of(fast ? 1 : 0)],
-    ]);
-    // The heuristic looks at whether there are scales.
-    this.#setScales(descriptor, scales);
-    const d = lt.layout(dataTypes[out]!, n, m, n);
-    const layouts = {
-      a: lt.layout(float8Types[b], k, n, k),
-      b: lt.layout(float8Types[a], k, m, k),
-      c: d,
-      d,
-    };
-    const choice = lt.choose(key, descriptor, layouts, align);
-    const prepared = choice && { descriptor, layouts, choice };
-    this.#prepared.set(key, prepared);
-    return prepared;
+    return this.#products.prepare(key, align, () => {
+      const { m, n, k, a, b, out, fast } = shape, lt = this.#lt;
+      const descriptor = lt.describe(COMPUTE_32F, dataTypes.float32!, [
+        [desc.CUBLASLT_MATMUL_DESC_TRANSA, Int32Array.of(1)],
+        [desc.CUBLASLT_MATMUL_DESC_TRANSB, Int32Array.of(0)],
+        [desc.CUBLASLT_MATMUL_DESC_EPILOGUE, Int32Array.of(epilogues.CUBLASLT_EPILOGUE_DEFAULT)],
+        [desc.CUBLASLT_MATMUL_DESC_FAST_ACCUM, Int8Array.of(fast ? 1 : 0)],
+      ]);
+      // The heuristic looks at whether there are scales.
+      this.#setScales(descriptor, scales);
+      const d = lt.layout(dataTypes[out]!, n, m, n);
+      const layouts = {
+        a: lt.layout(float8Types[b], k, n, k),
+        b: lt.layout(float8Types[a], k, m, k),
+        c: d,
+        d,
+      };
+      return { descriptor, layouts };
+    });
   }
 }

@@ -1,21 +1,18 @@
 /** Matrix products by cuBLASLt. */
-import {
-  address,
-  cublasLtEpilogue_t as epilogues,
-  cublasLtMatmulDescAttributes_t as desc,
-} from "@pta/ffi";
+import { cublasLtEpilogue_t as epilogues, cublasLtMatmulDescAttributes_t as desc } from "@pta/ffi";
 import type { Activation, Launch, RoutineCall } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import { type Matrix, outerOffsets, type Product, readProduct } from "../product.ts";
+import { type Prepared, PreparedProducts } from "./cublas_launch.ts";
 import {
   alignment,
-  type Choice,
   COMPUTE_32F,
   COMPUTE_32F_FAST_TF32,
   COMPUTE_64F,
   type CublasLt,
   dataTypes,
+  type Four,
 } from "./cublas_open.ts";
 import type { CudaBuffer } from "./memory.ts";
 
@@ -37,25 +34,15 @@ interface Stored {
   readonly leading: number;
 }
 
-/** A product that has been prepared: everything but the addresses. */
-interface Prepared {
-  readonly descriptor: bigint;
-  readonly a: bigint;
-  readonly b: bigint;
-  readonly d: bigint;
-  readonly choice: Choice;
-}
-
 /** Products by cuBLASLt, whose choices are kept for equal shapes. */
 export class CublasProducts {
   readonly #lt: CublasLt;
-  readonly #prepared: Map<string, Prepared | undefined> = new Map();
-  readonly #scalars = Float64Array.of(1, 0);
-  readonly #floats = Float32Array.of(1, 0);
+  readonly #products: PreparedProducts;
 
   /** @param lt The library of the device */
   constructor(lt: CublasLt) {
     this.#lt = lt;
+    this.#products = new PreparedProducts(lt);
   }
 
   /** A product of buffers; undefined for one that cuBLASLt does not make (integers, matrices with gaps in both directions, no inner size). */
@@ -76,58 +63,25 @@ export class CublasProducts {
     const at = buffers.map((buffer) => buffer.pointer);
     const [pa, pb] = product.first === 0 ? [at[0], at[1]] : [at[1], at[0]];
     const bytes = dtypes[dtype].bytes, outBytes = dtypes[out.dtype].bytes;
-    const places = outerOffsets(product).map((o) => ({
-      a: pa + o.a * bytes,
-      b: pb + o.b * bytes,
-      c: at[2] + o.c * outBytes,
-    }));
-    const align = (which: "a" | "b" | "c") => alignment(places.map((p) => p[which]));
-    const { accumulate } = call.params;
+    // Column-major: the transposed product of the transposed factors.
+    const places = outerOffsets(product).map((o) => {
+      const c = at[2] + o.c * outBytes;
+      return { a: pb + o.b * bytes, b: pa + o.a * bytes, c, d: c };
+    });
+    const align = (which: keyof Four<number>) => alignment(places.map((p) => p[which]));
     const prepared = this.#prepare(
       product,
       { a, b, dtype, out: out.dtype },
-      { a: align("a"), b: align("b"), c: align("c") },
+      { a: align("a"), b: align("b"), c: align("c"), d: align("d") },
       ending,
     );
     if (prepared === undefined) return undefined;
-    const { calls, handle, room, runtime } = this.#lt, { stream } = runtime;
-    const scratch = runtime.workspace(room);
-    const scalars = dtype === "float64" ? this.#scalars : this.#floats;
-    const alpha = address(scalars),
-      beta = accumulate ? alpha : alpha +
-        BigInt(scalars.BYTES_PER_ELEMENT);
-    const run = (algorithm: bigint) => {
-      for (let i = 0; i < places.length; i++) {
-        const p = places[i];
-        // Column-major: the transposed product of the transposed factors.
-        calls.cublasLtMatmul(
-          handle,
-          prepared.descriptor,
-          alpha,
-          p.b,
-          prepared.b,
-          p.a,
-          prepared.a,
-          beta,
-          p.c,
-          prepared.d,
-          p.c,
-          prepared.d,
-          algorithm,
-          scratch,
-          room,
-          stream,
-        );
-      }
-    };
-    const { choice, descriptor } = prepared;
     const bias = ending && BigUint64Array.of(BigInt(ending.bias));
-    return () => {
-      // The descriptor is shared by all products of this shape, and read during the call.
-      if (bias !== undefined) this.#setBias(descriptor, bias);
-      if (choice.rivals.length > 0 && !accumulate) this.#lt.tune(choice, run);
-      run(choice.address);
-    };
+    return this.#products.bind(prepared, places, {
+      accumulate: call.params.accumulate,
+      doubles: dtype === "float64",
+      set: bias && (() => this.#setBias(prepared.descriptor, bias)),
+    });
   }
 
   #setBias(descriptor: bigint, bias: BigUint64Array<ArrayBuffer>): void {
@@ -143,60 +97,56 @@ export class CublasProducts {
   #prepare(
     p: Product,
     types: { a: Stored; b: Stored; dtype: DType; out: DType },
-    align: { a: number; b: number; c: number },
+    align: Four<number>,
     ending: Ending | undefined,
   ): Prepared | undefined {
-    const { a, b, dtype, out } = types, last = p.batch.at(-1);
+    const { a, b, dtype, out } = types, last = p.batch.at(-1), lt = this.#lt;
     const tf32 = dtype === "float32" && float32MatmulPrecision() !== "highest";
+    // What is measured is kept on disk by this text: first the alignment of our own first factor.
     const key = `${p.m} ${p.n} ${p.k} ${JSON.stringify(types)} ${p.c.rowStride} ${
       last === undefined ? "" : `${last.count} ${last.a} ${last.b} ${last.c}`
-    } ${align.a} ${align.b} ${align.c} ${tf32} ${
+    } ${align.b} ${align.a} ${align.c} ${tf32} ${
       ending === undefined ? "" : `${ending.activation} ${alignment([ending.bias])}`
     }`;
-    if (this.#prepared.has(key)) return this.#prepared.get(key);
-    const lt = this.#lt, doubles = dtype === "float64";
-    const compute = doubles ? COMPUTE_64F : tf32 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
-    const descriptor = lt.describe(compute, dataTypes[doubles ? "float64" : "float32"]!, [
-      [desc.CUBLASLT_MATMUL_DESC_TRANSA, Int32Array.of(b.transposed ? 1 : 0)],
-      [desc.CUBLASLT_MATMUL_DESC_TRANSB, Int32Array.of(a.transposed ? 1 : 0)],
-      [
-        desc.CUBLASLT_MATMUL_DESC_EPILOGUE,
-        Int32Array.of(
-          ending === undefined ? epilogues.CUBLASLT_EPILOGUE_DEFAULT : endings[ending.activation],
-        ),
-      ],
-    ]);
-    // The heuristic looks at the address's alignment.
-    if (ending !== undefined) {
-      this.#setBias(descriptor, BigUint64Array.of(BigInt(ending.bias)));
-    }
-    const layout = (
-      type: DType,
-      [rows, columns]: readonly [number, number],
-      leading: number,
-      stride: number | undefined,
-    ): bigint =>
-      lt.layout(
-        dataTypes[type]!,
-        rows,
-        columns,
-        leading,
-        stride === undefined ? undefined : { count: last!.count, stride },
-      );
-    const layouts = {
-      b: layout(dtype, b.transposed ? [p.k, p.n] : [p.n, p.k], b.leading, last?.b),
-      a: layout(dtype, a.transposed ? [p.m, p.k] : [p.k, p.m], a.leading, last?.a),
-      d: layout(out, [p.n, p.m], Math.max(p.n, p.c.rowStride), last?.c),
-    };
-    const choice = lt.choose(
-      key,
-      descriptor,
-      { a: layouts.b, b: layouts.a, c: layouts.d, d: layouts.d },
-      { a: align.b, b: align.a, c: align.c, d: align.c },
-    );
-    const prepared = choice && { descriptor, ...layouts, choice };
-    this.#prepared.set(key, prepared);
-    return prepared;
+    return this.#products.prepare(key, align, () => {
+      const doubles = dtype === "float64";
+      const compute = doubles ? COMPUTE_64F : tf32 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
+      const descriptor = lt.describe(compute, dataTypes[doubles ? "float64" : "float32"]!, [
+        [desc.CUBLASLT_MATMUL_DESC_TRANSA, Int32Array.of(b.transposed ? 1 : 0)],
+        [desc.CUBLASLT_MATMUL_DESC_TRANSB, Int32Array.of(a.transposed ? 1 : 0)],
+        [
+          desc.CUBLASLT_MATMUL_DESC_EPILOGUE,
+          Int32Array.of(
+            ending === undefined ? epilogues.CUBLASLT_EPILOGUE_DEFAULT : endings[ending.activation],
+          ),
+        ],
+      ]);
+      // The heuristic looks at the address's alignment.
+      if (ending !== undefined) {
+        this.#setBias(descriptor, BigUint64Array.of(BigInt(ending.bias)));
+      }
+      const layout = (
+        type: DType,
+        [rows, columns]: readonly [number, number],
+        leading: number,
+        stride: number | undefined,
+      ): bigint =>
+        lt.layout(
+          dataTypes[type]!,
+          rows,
+          columns,
+          leading,
+          stride === undefined ? undefined : { count: last!.count, stride },
+        );
+      const d = layout(out, [p.n, p.m], Math.max(p.n, p.c.rowStride), last?.c);
+      const layouts = {
+        a: layout(dtype, b.transposed ? [p.k, p.n] : [p.n, p.k], b.leading, last?.b),
+        b: layout(dtype, a.transposed ? [p.m, p.k] : [p.k, p.m], a.leading, last?.a),
+        c: d,
+        d,
+      };
+      return { descriptor, layouts };
+    });
   }
 }
 
