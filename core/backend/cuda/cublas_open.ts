@@ -11,7 +11,7 @@ import type { DType } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { DiskCache } from "./disk_cache.ts";
 import type { CudaRuntime } from "./runtime.ts";
-import { tryOr } from "./vendor.ts";
+import { oncePerDevice } from "./vendor.ts";
 
 /** cudaDataType of the dtypes that it multiplies. */
 export const dataTypes: { readonly [D in DType]?: number } = {
@@ -264,14 +264,8 @@ export function alignment(addresses: readonly number[]): number {
   return bytes;
 }
 
-const opened = new WeakMap<CudaRuntime, { readonly lt: CublasLt | undefined }>();
-
 /** The library of a device; undefined where it is absent or `PTA_CUBLAS=off` leaves it out. */
-export function cublasOf(runtime: CudaRuntime): CublasLt | undefined {
-  let known = opened.get(runtime);
-  if (known === undefined) {
-    known = { lt: tryOr("PTA_CUBLAS", () => new CublasLt(runtime)) };
-    opened.set(runtime, known);
-  }
-  return known.lt;
-}
+export const cublasOf: (runtime: CudaRuntime) => CublasLt | undefined = oncePerDevice(
+  "PTA_CUBLAS",
+  (runtime) => new CublasLt(runtime),
+);

@@ -1,5 +1,4 @@
 /** Attention by cuDNN on buffers: plans, numbers, scratch memory. */
-import { address } from "@pta/ffi";
 import type { Launch } from "../../device.ts";
 import {
   attentionBackward,
@@ -9,6 +8,7 @@ import {
   attentionKey,
 } from "./cudnn_attention.ts";
 import type { CudnnGraphs, CudnnPlan } from "./cudnn_graph.ts";
+import { bindPlan } from "./cudnn_open.ts";
 import type { CudaRuntime } from "./runtime.ts";
 
 /** Addresses of what the forward pass reads and writes. */
@@ -99,18 +99,11 @@ export class CudnnAttention {
     at: { readonly [name: string]: number },
     skip: number,
   ): Launch {
-    const cudnn = this.#cudnn, workspace = this.#runtime.workspace(skip + plan.workspace) + skip;
-    const numbers = Float32Array.of(scale, -Infinity, 1), host = address(numbers);
-    const known = attentionIds as { readonly [name: string]: number };
-    const entries = Object.entries(at).map(([name, p]) => [known[name], BigInt(p)] as const);
-    const values: (readonly [number, bigint])[] = [[attentionIds.scale, host]];
-    if (g.causal) values.push([attentionIds.lowest, host + 4n]);
-    if ("rowSums" in at) values.push([attentionIds.one, host + 8n]);
-    const all = [...entries, ...values], ids = all.map(([id]) => id);
-    const pointers = BigUint64Array.from(all, ([, p]) => p);
-    return () => {
-      // The address of the numbers holds for as long as they are referenced.
-      if (numbers.length === 3) cudnn.execute(plan, ids, pointers, workspace);
-    };
+    const ids = attentionIds, known = ids as { readonly [name: string]: number };
+    const tensors = Object.entries(at).map(([name, p]) => [known[name], p] as const);
+    const numbers: (readonly [number, number])[] = [[ids.scale, scale]];
+    if (g.causal) numbers.push([ids.lowest, -Infinity]);
+    if ("rowSums" in at) numbers.push([ids.one, 1]);
+    return bindPlan(this.#runtime, plan, { tensors, numbers, skip });
   }
 }

@@ -12,10 +12,10 @@ import { contiguousStrides } from "../../shape.ts";
 import { float32MatmulPrecision } from "../../matmul_precision.ts";
 import type { AttributeName, Descriptor, DescriptorKind } from "./cudnn_descriptors.ts";
 import { type CudnnGraphs, type CudnnPlan, cudnnTypes } from "./cudnn_graph.ts";
-import { cudnnOf } from "./cudnn_open.ts";
-import type { CudaBuffer } from "./memory.ts";
+import { bindPlan, cudnnOf } from "./cudnn_open.ts";
+import { addressOf, type CudaBuffer } from "./memory.ts";
 import type { CudaRuntime } from "./runtime.ts";
-import { tryOr } from "./vendor.ts";
+import { oncePerDevice } from "./vendor.ts";
 
 /** The three routines. */
 export type ConvolutionName = "convolution" | "convolutionInput" | "convolutionWeight";
@@ -185,18 +185,17 @@ export class CudnnConvolutions {
   /** Binds a convolution; undefined for one that cuDNN does not make (whole numbers, nothing to compute, no engine). */
   bind(call: RoutineCall<ConvolutionName>, buffers: readonly CudaBuffer[]): Launch | undefined {
     const { name, operands } = call, [{ dtype }] = operands, row = rows[name];
-    const pointers = operands.map((o, i) => buffers[i].pointer + o.offset * dtypes[dtype].bytes);
+    const pointers = operands.map((o, i) => addressOf(o, buffers[i]));
     const alignment = pointers.every((p) => p % 16 === 0) ? 16 : dtypes[dtype].bytes;
-    const plan = this.#plan(graphOf(call, alignment)), cudnn = this.#cudnn;
+    const plan = this.#plan(graphOf(call, alignment));
     if (plan === undefined) {
       if (!call.params.channelsLast) return undefined;
       throw new Error(
         `Cannot run a ${name} with channels last: cuDNN has an engine for it no more`,
       );
     }
-    const workspace = plan.workspace === 0 ? 0 : this.#runtime.workspace(plan.workspace);
-    const addresses = BigUint64Array.from(pointers, BigInt), ids = row.operands;
-    return () => cudnn.execute(plan, ids, addresses, workspace);
+    const tensors = pointers.map((p, i) => [row.operands[i], p] as const);
+    return bindPlan(this.#runtime, plan, { tensors });
   }
 
   /**
@@ -226,14 +225,6 @@ export class CudnnConvolutions {
   }
 }
 
-const opened = new WeakMap<CudaRuntime, { readonly convolutions: CudnnConvolutions | undefined }>();
-
 /** The convolutions of a device; undefined without cuDNN. `PTA_CUDNN=off` leaves it out. */
-export function cudnnConvolutions(runtime: CudaRuntime): CudnnConvolutions | undefined {
-  let known = opened.get(runtime);
-  if (known === undefined) {
-    const open = () => new CudnnConvolutions(runtime, cudnnOf(runtime));
-    opened.set(runtime, known = { convolutions: tryOr("PTA_CUDNN", open) });
-  }
-  return known.convolutions;
-}
+export const cudnnConvolutions: (runtime: CudaRuntime) => CudnnConvolutions | undefined =
+  oncePerDevice("PTA_CUDNN", (runtime) => new CudnnConvolutions(runtime, cudnnOf(runtime)));

@@ -3,22 +3,21 @@
  * and is used where `PTA_CUDNN_NORM=on` asks for it. cuDNN's engines want channels last: row-major operands are turned in scratch memory.
  */
 import {
-  address,
   cudnnBackendNormFwdPhase_t as phases,
   cudnnBackendNormMode_t as modes,
   cudnnDataType_t as dataTypes,
 } from "@pta/ffi";
 import type { BatchNormParams, Launch, Operand, RoutineCall } from "../../device.ts";
-import { type DType, dtypes } from "../../dtype.ts";
+import type { DType } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { channelsLastStrides, channelsSecond } from "../../channel_order.ts";
 import { contiguousStrides } from "../../shape.ts";
 import type { AttributeName, Descriptor } from "./cudnn_descriptors.ts";
 import { type CudnnGraphs, type CudnnPlan, cudnnTypes } from "./cudnn_graph.ts";
-import { cudnnOf } from "./cudnn_open.ts";
-import type { CudaBuffer } from "./memory.ts";
+import { bindPlan, cudnnOf } from "./cudnn_open.ts";
+import { addressOf, type CudaBuffer } from "./memory.ts";
 import type { CudaRuntime } from "./runtime.ts";
-import { tryOr } from "./vendor.ts";
+import { oncePerDevice } from "./vendor.ts";
 
 /** The two routines. */
 export type NormName = "batchNorm" | "batchNormGradient";
@@ -125,19 +124,14 @@ export class CudnnNorms {
     const { name, operands } = call, { eps, channelsLast = false }: BatchNormParams = call.params;
     const [{ dtype, shape }] = operands;
     const logical = fourOf(channelsLast ? channelsSecond(shape) : shape);
-    const plan = this.#plan({ name, dtype, shape: logical, channelsLast }), cudnn = this.#cudnn;
+    const plan = this.#plan({ name, dtype, shape: logical, channelsLast });
     if (plan === undefined) {
       throw new Error(`Cannot run ${name} of [${shape}]: cuDNN has no engine`);
     }
-    const workspace = plan.workspace === 0 ? 0 : this.#runtime.workspace(plan.workspace);
-    const number = Float32Array.of(eps), forward = name === "batchNorm";
-    const addresses = BigUint64Array.from([
-      ...operands.map((o, i) => BigInt(buffers[i].pointer + o.offset * dtypes[o.dtype].bytes)),
-      ...(forward ? [address(number)] : []),
-    ]);
-    const ids = [...operands.map((_, i) => i + 1), ...(forward ? [EPS] : [])];
-    // The number must live as long as the launch.
-    return () => number.length > 0 && cudnn.execute(plan, ids, addresses, workspace);
+    return bindPlan(this.#runtime, plan, {
+      tensors: operands.map((o, i) => [i + 1, addressOf(o, buffers[i])]),
+      numbers: name === "batchNorm" ? [[EPS, eps]] : [],
+    });
   }
 
   #plan(graph: NormGraph): CudnnPlan | undefined {
@@ -146,15 +140,12 @@ export class CudnnNorms {
   }
 }
 
-const opened = new WeakMap<CudaRuntime, { readonly norms: CudnnNorms | undefined }>();
+const normsOf = oncePerDevice(
+  "PTA_CUDNN",
+  (runtime) => new CudnnNorms(runtime, cudnnOf(runtime)),
+);
 
 /** The normalisations of a device; undefined without cuDNN, and where `PTA_CUDNN_NORM` is not `on`. */
 export function cudnnNorms(runtime: CudaRuntime): CudnnNorms | undefined {
-  if (env("PTA_CUDNN_NORM") !== "on") return undefined;
-  let known = opened.get(runtime);
-  if (known === undefined) {
-    const open = () => new CudnnNorms(runtime, cudnnOf(runtime));
-    opened.set(runtime, known = { norms: tryOr("PTA_CUDNN", open) });
-  }
-  return known.norms;
+  return env("PTA_CUDNN_NORM") === "on" ? normsOf(runtime) : undefined;
 }

@@ -1,5 +1,5 @@
 /** Device memory: a caching allocator in stream order, so that allocation costs no call of the driver. */
-import type { BackendStats, Buffer } from "../../device.ts";
+import type { BackendStats, Buffer, Operand } from "../../device.ts";
 import { type DType, dtypes } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { take } from "../stats.ts";
@@ -52,6 +52,10 @@ export class CudaBuffer implements Buffer {
     return this.length * dtypes[this.dtype].bytes;
   }
 }
+
+/** Device address of the first element of an operand. */
+export const addressOf = ({ dtype, offset }: Operand, buffer: Buffer): number =>
+  (buffer as CudaBuffer).pointer + offset * dtypes[dtype].bytes;
 
 /** A piece of a segment. Neighbours are linked so that free ones can join. */
 export interface Block {

@@ -1,31 +1,25 @@
 /** The routines of attention: cuDNN's, where it has engines. There is no kernel of our own: without cuDNN attention is products and a softmax. */
 import type {
   AttentionParams,
+  Buffer,
   Operand,
   RoutineCall,
   RoutineLaunch,
   Routines,
 } from "../../device.ts";
-import { dtypes } from "../../dtype.ts";
 import { contiguousStrides } from "../../shape.ts";
 import type { AttentionGraph, AttentionTensor } from "./cudnn_attention.ts";
 import { CudnnAttention } from "./cudnn_attention_launch.ts";
 import { cudnnOf } from "./cudnn_open.ts";
-import type { CudaBuffer } from "./memory.ts";
+import { addressOf } from "./memory.ts";
 import type { CudaRuntime } from "./runtime.ts";
-import { tryOr } from "./vendor.ts";
-
-const opened = new WeakMap<CudaRuntime, { readonly cudnn: CudnnAttention | undefined }>();
+import { oncePerDevice } from "./vendor.ts";
 
 /** Attention of a device; undefined without cuDNN. */
-function attentionOf(runtime: CudaRuntime): CudnnAttention | undefined {
-  let known = opened.get(runtime);
-  if (known === undefined) {
-    known = { cudnn: tryOr("PTA_CUDNN", () => new CudnnAttention(runtime, cudnnOf(runtime))) };
-    opened.set(runtime, known);
-  }
-  return known.cudnn;
-}
+const attentionOf = oncePerDevice(
+  "PTA_CUDNN",
+  (runtime) => new CudnnAttention(runtime, cudnnOf(runtime)),
+);
 
 type Direction = "forward" | "backward";
 
@@ -96,8 +90,8 @@ export function cudaAttends(
   });
 }
 
-const addresses = (call: RoutineCall, buffers: readonly CudaBuffer[]): number[] =>
-  call.operands.map((o, i) => buffers[i].pointer + o.offset * dtypes[o.dtype].bytes);
+const addresses = ({ operands }: RoutineCall, buffers: readonly Buffer[]): number[] =>
+  operands.map((o, i) => addressOf(o, buffers[i]));
 
 function missing({ name, operands: [query, key, value] }: RoutineCall): never {
   const [q, k, v] = [query, key, value].map((o) => `${o.dtype} [${o.shape.join(", ")}]`);
@@ -113,17 +107,14 @@ export function cudaAttention(
   return {
     attention: (call, buffers): RoutineLaunch => {
       const graph = attentionGraph(call.operands, call.params, "forward");
-      const places = addresses(call, buffers as readonly CudaBuffer[]);
+      const places = addresses(call, buffers);
       const [query, key, value, out, stats] = places, at = { query, key, value, out, stats };
       const start = graph && attentionOf(runtime)?.forward(graph, call.params.scale, at);
       return { start: start ?? missing(call) };
     },
     attentionGradient: (call, buffers): RoutineLaunch => {
       const graph = attentionGraph(call.operands, call.params, "backward");
-      const [query, key, value, out, stats, outGradient, ...gradients] = addresses(
-        call,
-        buffers as readonly CudaBuffer[],
-      );
+      const [query, key, value, out, stats, outGradient, ...gradients] = addresses(call, buffers);
       const [queryGradient, keyGradient, valueGradient] = gradients;
       // deno-fmt-ignore
       const at = { query, key, value, out, stats, outGradient, queryGradient, keyGradient, valueGradient };

@@ -7,8 +7,8 @@ import type {
   RoutineLaunch,
   RoutineName,
 } from "../../device.ts";
-import { type DType, dtypes } from "../../dtype.ts";
-import type { CudaBuffer } from "./memory.ts";
+import type { DType } from "../../dtype.ts";
+import { addressOf } from "./memory.ts";
 import type { CudaRuntime, KernelArgument } from "./runtime.ts";
 
 /** A routine of a device. */
@@ -111,11 +111,9 @@ export const shortName: Readonly<Record<DType, string>> = {
 };
 
 /** Device address of the first element of an operand. */
-export function place(operand: Operand, buffer: Buffer): KernelArgument {
-  return {
-    pointer: (buffer as CudaBuffer).pointer + operand.offset * dtypes[operand.dtype].bytes,
-  };
-}
+export const place = (operand: Operand, buffer: Buffer): KernelArgument => ({
+  pointer: addressOf(operand, buffer),
+});
 
 /** Device addresses of all operands. */
 export function places(

@@ -8,7 +8,7 @@ import { plainTable } from "../plain/mod.ts";
 import { CublasFloat8 } from "./cublas_float8.ts";
 import { CublasProducts } from "./cublas_matmul.ts";
 import { cublasOf } from "./cublas_open.ts";
-import type { CudaBuffer } from "./memory.ts";
+import { addressOf, type CudaBuffer } from "./memory.ts";
 import { ncclGroup } from "./nccl.ts";
 import { cudaEnding } from "./routine_epilogue.ts";
 import { cudaRoutines } from "./routine_table.ts";
@@ -88,7 +88,7 @@ function createProducts(
       const three = [0, 1, 3].map((i) => buffers[i] as CudaBuffer);
       const start = products()?.plain.bind(product, three, {
         activation: call.params.activation,
-        bias: (buffers[2] as CudaBuffer).pointer + bias.offset * dtypes[bias.dtype].bytes,
+        bias: addressOf(bias, buffers[2]),
       });
       if (start !== undefined) return { start };
       return inOrder([own.matmul(product, three).start, cudaEnding(runtime, call, buffers).start]);
