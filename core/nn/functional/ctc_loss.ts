@@ -1,10 +1,9 @@
 /** Connectionist temporal classification (Graves et al., "Connectionist temporal classification", 2006). */
 import { isAutocasting, underPolicy } from "../../amp/cast.ts";
 import { isFloat } from "../../dtype.ts";
-import { walk } from "../../grad.ts";
 import { isGradEnabled } from "../../node.ts";
-import { wrap } from "../../tensor/base.ts";
 import { arange, full, routine, type Tensor, tensor, where, zeros } from "../../tensor/mod.ts";
+import { plainGradient } from "./plain_gradient.ts";
 import { checkReduction, reduceLoss, type Reduction, shapeOf } from "./reduction.ts";
 
 /** Options of {@linkcode ctcLoss}. */
@@ -139,24 +138,18 @@ function alignmentLoss(
       ? full([batch, 1], blank, { dtype: "int32", device })
       : interleave(labels, blank)).clamp({ min: 0, max: classes - 1 });
   const ends = tensor(Int32Array.from(inputs), { device }).unsqueeze(-1);
-  const unrolled = () => unrolledLoss(x, path, ends, sizes, blank);
-  if (x.numel === 0) return unrolled().add(softmaxShare(x, ends));
+  const unrolled = (again: Tensor) => unrolledLoss(again, path, ends, sizes, blank);
+  if (x.numel === 0) return unrolled(x).add(softmaxShare(x, ends));
   const lengths = tensor(Int32Array.from(inputs.flatMap((n, i) => [n, sizes[i]])), { device });
   const width = x.requiresGrad && isGradEnabled() ? 1 + steps * classes : 1;
   const operands = [x, path.to("int32"), lengths.reshape(batch, 2)];
   const rows = routine("alignments", { blank, impossible }, operands, [batch, width], x.dtype);
   const loss = rows.select(1, 0).withGradient([x], (g) => {
-    if (isGradEnabled()) return [throughGraph(unrolled(), x, g)];
+    if (isGradEnabled()) return plainGradient(unrolled, [x], g);
     const shares = rows.narrow(1, 1, steps * classes).reshape(batch, steps, classes);
     return [shares.transpose(0, 1).mul(g.reshape(1, batch, 1)).neg()];
   });
   return loss.add(softmaxShare(x, ends));
-}
-
-/** The gradient of `y` at `x` by the operations between them, for gradients of it. */
-function throughGraph(y: Tensor, x: Tensor, g: Tensor): Tensor | undefined {
-  const flow = walk([y.node], [g.node], true, new Set([x.node])).get(x.node);
-  return flow && wrap(flow);
 }
 
 /** The recursion by tensor operations, unrolled over time: planned anew for each T, but differentiable as often as one likes. */

@@ -1,12 +1,11 @@
 /** Attention as one routine of the device, forward and backward, without the matrix of scores in memory. */
 import type { AttentionParams, Operand } from "../../device.ts";
 import { isFloat } from "../../dtype.ts";
-import { walk } from "../../grad.ts";
 import { isGradEnabled, operandOf, viewParts } from "../../node.ts";
 import { backendOf } from "../../runtime.ts";
 import { numel, sameShape } from "../../shape.ts";
-import { wrap } from "../../tensor/base.ts";
 import { routineResults, type Tensor } from "../../tensor/mod.ts";
+import { plainGradient } from "./plain_gradient.ts";
 
 /** The same function by operations that can be differentiated as often as one likes. */
 export type PlainAttention = (query: Tensor, key: Tensor, value: Tensor) => Tensor;
@@ -55,8 +54,7 @@ export function fusedAttention(
     { shape: [batch, heads, positions], dtype: dtype === "float64" ? dtype : "float32" },
   ]);
   return turned(out).withGradient(inputs, (gradient) => {
-    // The routine of the gradient has none of its own: gradients of it need the plain operations.
-    if (isGradEnabled()) return plainGradient(inputs, gradient, plain);
+    if (isGradEnabled()) return plainGradient(plain, inputs, gradient);
     const wholeGradient = turned(gradient.detach()), { node } = wholeGradient;
     const { strides, offset } = viewParts(node), own = viewParts(out.node).strides;
     const inOrder = node.kind !== "const" && offset === 0 && sameShape(strides, own);
@@ -64,21 +62,6 @@ export function fusedAttention(
     const results = [q, k, v].map(({ shape, dtype }) => ({ shape, dtype }));
     return routineResults("attentionGradient", params, [q, k, v, out, stats, g], results)
       .map(turned);
-  });
-}
-
-function plainGradient(
-  inputs: readonly Tensor[],
-  gradient: Tensor,
-  plain: PlainAttention,
-): (Tensor | undefined)[] {
-  // Nodes of their own: query, key and value may be one tensor.
-  const [query, key, value] = inputs.map((x) => x.withGradient([x], (g) => [g]));
-  const nodes = [query, key, value].map((x) => x.node), again = plain(query, key, value);
-  const gradients = walk([again.node], [gradient.node], true, new Set(nodes));
-  return nodes.map((node) => {
-    const found = gradients.get(node);
-    return found === undefined ? undefined : wrap(found);
   });
 }
 

@@ -1,11 +1,11 @@
 /** Batch normalisation as one routine of the device, forward and backward, where the device wants it so. */
-import { walk } from "../../grad.ts";
 import { isGradEnabled } from "../../node.ts";
 import { backendOf } from "../../runtime.ts";
 import { contiguousStrides } from "../../shape.ts";
 import { wrap } from "../../tensor/base.ts";
 import { full, routineResults, type Tensor } from "../../tensor/mod.ts";
 import { operandNode } from "../../tensor/routine.ts";
+import { plainGradient } from "./plain_gradient.ts";
 
 /** A normalised tensor with what it was normalised by, both `[C]` float32. */
 export interface Normalized {
@@ -51,8 +51,13 @@ export function batchNormOfDevice(
     each,
   ]);
   const out = y.to(x.dtype).withGradient([x, ...given], (g) => {
-    // The routine of the gradient has none of its own: gradients of it need the plain operations.
-    if (isGradEnabled()) return plainGradient([x, ...given], g, weight, bias, plain);
+    if (isGradEnabled()) {
+      const again = (first: Tensor, ...others: Tensor[]) => {
+        const of = (t: Tensor | undefined) => t && others[given.indexOf(t)];
+        return plain(first, of(weight), of(bias));
+      };
+      return plainGradient(again, [x, ...given], g);
+    }
     const gradient = wrap(operandNode(g, dtype));
     const results = [{ shape, dtype }, each, each];
     const [ofX, ofWeight, ofBias] = routineResults(
@@ -68,23 +73,4 @@ export function batchNormOfDevice(
     ];
   });
   return { out, mean, variance: scale.square().reciprocal().sub(eps) };
-}
-
-function plainGradient(
-  inputs: readonly Tensor[],
-  gradient: Tensor,
-  weight: Tensor | undefined,
-  bias: Tensor | undefined,
-  plain: (x: Tensor, weight?: Tensor, bias?: Tensor) => Tensor,
-): (Tensor | undefined)[] {
-  // Nodes of their own: the walk ends at them.
-  const again = inputs.map((t) => t.withGradient([t], (g) => [g])),
-    nodes = again.map((t) => t.node);
-  const of = (t: Tensor | undefined) => t && again[inputs.indexOf(t)];
-  const out = plain(again[0], of(weight), of(bias));
-  const gradients = walk([out.node], [gradient.node], true, new Set(nodes));
-  return nodes.map((node) => {
-    const found = gradients.get(node);
-    return found && wrap(found);
-  });
 }
