@@ -81,6 +81,12 @@ export const containerArguments: BadArguments = {
       "int32",
       "floating",
     ],
+    "a module on a device": [
+      () => new nn.Linear(2, 2).to(wrong("cuda")),
+      "cuda",
+      "floating dtype",
+      "where they are made",
+    ],
   },
   calling: {
     "ModuleList": [() => new nn.ModuleList(), [ones([1])], "ModuleList", "loop"],

@@ -1,6 +1,5 @@
 /** The base of layers and models: one class, whose members everything here walks. */
-import type { DType } from "../dtype.ts";
-import { isFloat } from "../dtype.ts";
+import { type DType, dtypes, isFloat } from "../dtype.ts";
 import { keep, noGrad, Parameter, Tensor } from "../tensor/mod.ts";
 import {
   type BackwardHook,
@@ -244,14 +243,17 @@ export abstract class Module {
   }
 
   /**
-   * Casts floating parameters and buffers. They become new tensors, so make the optimizer afterwards.
+   * Casts floating parameters and buffers. They become new tensors, so make the optimizer afterwards. Nothing moves to another device: modules lie where
+   * they are made, see `setDefaultDevice`.
    *
    * @param dtype A floating dtype
-   * @throws {TypeError} When `dtype` is not floating
+   * @throws {TypeError} When `dtype` is none, or not floating
    */
   to(dtype: DType): this {
-    if (!isFloat(dtype)) {
-      throw new TypeError(`Cannot cast a module to ${dtype}: it must be a floating dtype`);
+    if (!Object.hasOwn(dtypes, dtype) || !isFloat(dtype)) {
+      // PyTorch's method moves too, which is what another string is mostly meant for.
+      const hint = Object.hasOwn(dtypes, dtype) ? "" : ", and modules lie where they are made";
+      throw new TypeError(`Cannot cast a module to ${dtype}: it must be a floating dtype${hint}`);
     }
     const cast = new Map<Tensor, Tensor>();
     const renew = (t: Tensor): Tensor => {
