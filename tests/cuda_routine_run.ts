@@ -6,7 +6,8 @@ import { CudaBackend } from "../core/backend/cuda/mod.ts";
 import { kernelRoutines } from "../core/backend/cuda/routine_table.ts";
 import type { Buffer, RoutineLaunch } from "../core/device.ts";
 import { codecs, dtypes, type HostArray } from "../core/dtype.ts";
-import { type RoutineCase, routineCases } from "./cuda_routine_cases.ts";
+import type { RoutineCase } from "./cuda_routine_case.ts";
+import { routineCases } from "./cuda_routine_cases.ts";
 
 /** What came of the cases. */
 export interface Outcome {
