@@ -3,6 +3,7 @@ import { log } from "./debug.ts";
 import { Tape } from "./capture_tape.ts";
 import { setDrawRecorder } from "./draws.ts";
 import { checkDevice, realizeNodes, setRecorder } from "./realize.ts";
+import { scopeOwn } from "./scope.ts";
 import { shapeText } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { storageNode } from "./tensor/base.ts";
@@ -117,13 +118,20 @@ class Recordings<R> {
 
   #record(args: readonly Tensor[]): { recording: Recording<R> | undefined; result: R } {
     const tape = new Tape(), inputs = args.map(staticCopy);
+    const giveUp = () => {
+      tape.release();
+      for (const t of inputs) {
+        t.node.storage!.kept = false;
+        scopeOwn(t.node.storage!);
+      }
+    };
     const recorder = setRecorder(tape);
     const draws = setDrawRecorder((again) => tape.refreshes.push(again));
     let result: R;
     try {
       result = this.#body(inputs);
     } catch (error) {
-      tape.release();
+      giveUp();
       throw error;
     } finally {
       setRecorder(recorder);
@@ -132,8 +140,7 @@ class Recordings<R> {
     if (tape.reason !== undefined) {
       this.#shared.reason = tape.reason;
       log(1, `step runs uncaptured: ${tape.reason}`);
-      tape.release();
-      for (const t of inputs) t.node.storage!.kept = false;
+      giveUp();
       return { recording: undefined, result };
     }
     log(1, `captured ${this.#count} step(s) of ${tape.launches.length} launches`);

@@ -2,6 +2,7 @@
 import type { Backend, Buffer, Launch } from "./device.ts";
 import type { DType } from "./dtype.ts";
 import type { Recorder } from "./realize.ts";
+import { scopeOwn } from "./scope.ts";
 import type { Storage } from "./storage.ts";
 
 /** Records launches and owns the memory they use. */
@@ -82,6 +83,9 @@ export class Tape implements Recorder {
   release(): void {
     const held = new Set([...this.made].map((s) => s.buffer));
     for (const { backend, buffer } of this.#buffers) if (!held.has(buffer)) backend.free(buffer);
-    for (const storage of this.made) storage.pinned = false;
+    for (const storage of this.made) {
+      storage.pinned = false;
+      scopeOwn(storage);
+    }
   }
 }

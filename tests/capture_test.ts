@@ -216,6 +216,34 @@ eachDevice("an error while recording leaves the step usable", () => {
   for (let i = 0; i < 3; i++) assertEquals(run(tensor([i])).item(), 2 * i);
 });
 
+eachDevice("a recording that comes to nothing leaves no memory behind", (device) => {
+  const { stats } = backendOf(device), x = tensor([1, 2, 3], { device }).realize();
+  const reasons: Record<string, (y: Tensor) => void> = {
+    "an error": () => {
+      throw new RangeError("not this time");
+    },
+    "a value that is read": (y) => void y.data(),
+  };
+  for (const [name, spoil] of Object.entries(reasons)) {
+    let calls = 0;
+    const step = capture((x: Tensor) => {
+      const y = x.exp().realize();
+      if (++calls === 2) spoil(y);
+      return y.mul(2);
+    });
+    const before = stats.bytesAlive;
+    for (let i = 0; i < 2; i++) {
+      using _scope = stepScope();
+      try {
+        step(x);
+      } catch (error) {
+        assert(error instanceof RangeError);
+      }
+    }
+    assertEquals([calls, stats.bytesAlive], [2, before], name);
+  }
+});
+
 eachDevice("several steps in one launch are the plain ones, bit for bit", (device) => {
   const plain = history(device, false);
   const together = on(device, () => {
