@@ -5,10 +5,9 @@
  * A convolution that the device wants so is the start; pointwise work, gathers, reductions and pooling of such values follow, forward and backward alike.
  * Weights, inputs and results are turned where they enter and leave, by the kernel that casts or updates them if there is one.
  */
-import { channelsLastStrides, lastOrder, placeOf } from "../channel_order.ts";
+import { lastOrder, placeOf } from "../channel_order.ts";
 import type { Operand, RoutineCall, RoutineName, RoutineParams } from "../device.ts";
 import {
-  constNode,
   makeNode,
   type Node,
   type NodeArgs,
@@ -16,18 +15,11 @@ import {
   opNode,
   type RoutineResult,
 } from "../node.ts";
-import {
-  composeView,
-  contiguousStrides,
-  coordinates,
-  isContiguous,
-  numel,
-  sameShape,
-  type Shape,
-} from "../shape.ts";
+import { contiguousStrides, numel, sameShape } from "../shape.ts";
+import { ChannelViews } from "./channel_views.ts";
+import { baseOf } from "./graph_facts.ts";
 import type { Graph } from "./order.ts";
 import { Worth } from "./worth.ts";
-import { baseOf } from "./graph_facts.ts";
 
 /** What is decided about a graph. */
 export interface Arranged {
@@ -40,24 +32,29 @@ export interface Arranged {
 /** Whether a device wants a routine's operands with channels last. */
 export type WantsLast = (call: RoutineCall) => boolean;
 
-/** Names of routines that can run so, with the operands that are weights. */
-const routines: { readonly [R in RoutineName]?: { readonly weight: number } } = {
+/** Routines that can run so: those that follow what they read, and those that are a start, with the place of their weight, the result included. */
+const routines: { readonly [R in RoutineName]?: "follows" | { readonly weight: number } } = {
   convolution: { weight: 1 },
   convolutionInput: { weight: 1 },
-  // Its result is a weight.
   convolutionWeight: { weight: 2 },
-  maxPool: { weight: -1 },
-  poolScatter: { weight: -1 },
-  batchNorm: { weight: -1 },
-  batchNormGradient: { weight: -1 },
+  maxPool: "follows",
+  poolScatter: "follows",
+  batchNorm: "follows",
+  batchNormGradient: "follows",
 };
-const starts = (name: RoutineName) => name.startsWith("convolution");
+
+/** The place of the weight of a routine that is a start. */
+function weightOf(name: RoutineName): number | undefined {
+  const routine = routines[name];
+  return typeof routine === "object" ? routine.weight : undefined;
+}
 
 /** Puts channels last where `wants` says so; the same graph when it never does. */
 export function arrangeChannels(graph: Graph, wants: WantsLast | undefined): Arranged {
   const none = { graph, apart: new Set<Node>() };
   const convolves = (n: Node) =>
-    n.storage === undefined && n.kind === "routine" && starts(n.arg.name) && wants!(callOf(n));
+    n.storage === undefined && n.kind === "routine" && weightOf(n.arg.name) !== undefined &&
+    wants!(callOf(n));
   if (wants === undefined) return none;
   const chosen = new Set(graph.order.filter(convolves));
   return chosen.size === 0 ? none : new Arranger(graph, chosen, wants).run();
@@ -74,19 +71,9 @@ function callOf(node: NodeOf<"routine">): RoutineCall {
   return { name, params, operands: [...node.src, node as Node].map(operand) };
 }
 
-/** Memory as a node of its own, and where a view's elements lie in it. */
-interface Place {
-  readonly base: Node;
-  readonly offset: number;
-  readonly strides: readonly number[];
-}
-
 class Arranger {
-  readonly #order: Node[] = [];
+  readonly #views = new ChannelViews();
   readonly #apart = new Set<Node>();
-  /** For nodes with channels last, `[N, ..., C]`; for all others what stands for them, of the same shape. */
-  readonly #made = new Map<Node, Node>();
-  readonly #last = new Set<Node>();
   /** Weights and their gradients: what is computed of them keeps its order, which is that of the parameters. */
   readonly #weights = new Set<Node>();
   /** Operations whose only reason to have channels last is that a convolution reads them. */
@@ -97,19 +84,16 @@ class Arranger {
   readonly #kept = new Set<Node>();
   readonly #masks = new Map<Node, Node>();
   readonly #results = new Map<readonly RoutineResult[], readonly RoutineResult[]>();
-  readonly #views = new Map<Node, Map<string, Node>>();
-  /** Row-major copies of views. */
-  readonly #copies = new Map<Node, Node>();
 
   constructor(
     readonly graph: Graph,
     readonly chosen: ReadonlySet<Node>,
     readonly wants: WantsLast,
   ) {
-    this.#worth = new Worth(graph, this.#last);
+    this.#worth = new Worth(graph, this.#views.last);
     for (const node of chosen) {
-      const { weight } = routines[(node as NodeOf<"routine">).arg.name]!;
-      if (weight === 2) this.#weights.add(node);
+      const weight = weightOf((node as NodeOf<"routine">).arg.name);
+      if (weight === node.src.length) this.#weights.add(node);
       node.src.forEach((s, i) => {
         const base = baseOf(s);
         if (base.storage !== undefined || base.kind !== "op") return;
@@ -122,38 +106,33 @@ class Arranger {
 
   run(): Arranged {
     for (const node of this.graph.order) this.#visit(node);
-    const roots = this.graph.roots.map((r) => this.#second(r));
-    const graph = { ...this.graph, roots, order: this.#order, kept: this.#kept };
+    const roots = this.graph.roots.map((r) => this.#views.second(r));
+    const graph = { ...this.graph, roots, order: this.#views.order, kept: this.#kept };
     return { graph, apart: this.#apart };
   }
 
-  #add(node: Node): Node {
-    this.#order.push(node);
-    return node;
-  }
-
   #visit(node: Node): void {
-    if (node.storage !== undefined) return void this.#made.set(node, this.#add(node));
+    if (node.storage !== undefined) return void this.#views.made.set(node, this.#views.add(node));
     // Made anew where somebody reads them.
     if (node.kind === "view") return;
     if (this.#wantsLast(node)) {
-      if (node.shape.length > 2) this.#last.add(node);
-      const made = this.#add(this.#turned(node));
-      this.#made.set(node, made);
+      if (node.shape.length > 2) this.#views.last.add(node);
+      const made = this.#views.add(this.#turned(node));
+      this.#views.made.set(node, made);
       if (this.#worth.isDear(node)) this.#kept.add(made);
       if (this.#isStatistic(node)) this.#statistics.add(node);
       return;
     }
     const whole = node.kind === "routine" && node.arg.name !== "allReduce";
     const src = node.src.map((s) => {
-      const second = this.#second(s);
-      return whole && second !== s ? this.#whole(second) : second;
+      const second = this.#views.second(s);
+      return whole && second !== s ? this.#views.whole(second) : second;
     });
     const same = src.every((s, i) => s === node.src[i]);
     const { kind, arg, shape, dtype, device } = node;
-    this.#made.set(
+    this.#views.made.set(
       node,
-      this.#add(same ? node : makeNode(kind, arg as never, src, shape, dtype, device, false)),
+      this.#views.add(same ? node : makeNode(kind, arg as never, src, shape, dtype, device, false)),
     );
     if (this.#isStatistic(node)) this.#statistics.add(node);
   }
@@ -161,8 +140,8 @@ class Arranger {
   /** Whether a node reads a value with channels last element for element. */
   #follows(source: Node): boolean {
     const base = baseOf(source), { shape } = source;
-    if (!this.#last.has(base) || this.#weights.has(base) || shape.length < 3) return false;
-    const place = this.#placeOf(source);
+    if (!this.#views.last.has(base) || this.#weights.has(base) || shape.length < 3) return false;
+    const place = this.#views.placeOf(source);
     return place !== undefined && place.strides[1] === 1 && shape[1] > 1 &&
       place.strides.every((s, d) => s !== 0 || shape[d] === 1);
   }
@@ -180,7 +159,7 @@ class Arranger {
       case "assemble":
         return node.src.some((s) => this.#follows(s));
       case "routine":
-        return routines[node.arg.name] !== undefined && !starts(node.arg.name) &&
+        return routines[node.arg.name] === "follows" &&
           this.#follows(node.src[0]) && this.wants(callOf(node));
       default:
         return false;
@@ -190,7 +169,7 @@ class Arranger {
   /** Whether a node is computed of sums over all of a channel alone. */
   #isStatistic(node: Node): boolean {
     if (node.kind === "reduce") {
-      return this.#last.has(node) && node.shape.every((n, d) => d === 1 || n === 1);
+      return this.#views.last.has(node) && node.shape.every((n, d) => d === 1 || n === 1);
     }
     return node.kind === "op" && node.src.some((s) => {
       const base = baseOf(s);
@@ -204,7 +183,7 @@ class Arranger {
     const shape = rank > 2 ? lastOrder(node.shape) : node.shape;
     const make = <K extends Node["kind"]>(kind: K, arg: NodeArgs[K], src: readonly Node[]) =>
       makeNode(kind, arg, src, shape, dtype, device, false);
-    const src = () => node.src.map((s) => this.#maskOf(node, s) ?? this.#turn(s));
+    const src = () => node.src.map((s) => this.#maskOf(node, s) ?? this.#views.turn(s));
     switch (node.kind) {
       case "op":
         for (const s of node.src) this.#keepApart(node, s);
@@ -225,7 +204,7 @@ class Arranger {
           results: this.#turnedResults(node.arg.among.results),
         };
         const arg = { ...node.arg, params, ...(among && { among }) };
-        return make("routine", arg, src().map((s) => this.#whole(s)));
+        return make("routine", arg, src().map((s) => this.#views.whole(s)));
       }
       default:
         throw new Error(`A ${node.kind} cannot have channels last`);
@@ -238,8 +217,8 @@ class Arranger {
     if (result === undefined) return undefined;
     let made = this.#masks.get(mask);
     if (made === undefined) {
-      const sign = opNode("le", [this.#turn(result), this.#turn(mask.src[1])], "bool");
-      this.#masks.set(mask, made = this.#add(sign));
+      const sign = opNode("le", [this.#views.turn(result), this.#views.turn(mask.src[1])], "bool");
+      this.#masks.set(mask, made = this.#views.add(sign));
     }
     return made;
   }
@@ -258,86 +237,7 @@ class Arranger {
   #keepApart(node: Node, source: Node): void {
     const base = baseOf(source);
     if (this.#statistics.has(base) && numel(base.shape) < numel(node.shape)) {
-      this.#apart.add(this.#made.get(base)!);
+      this.#apart.add(this.#views.made.get(base)!);
     }
-  }
-
-  /** Where the elements of a node lie now; undefined when strides cannot tell. */
-  #placeOf(source: Node): Place | undefined {
-    const base = baseOf(source), made = this.#made.get(base)!;
-    const view = source === base || source.kind !== "view"
-      ? { offset: 0, strides: contiguousStrides(source.shape) }
-      : source.arg;
-    if (!this.#last.has(base)) return { base: made, offset: view.offset, strides: view.strides };
-    const coords = coordinates(view, source.shape, base.shape);
-    if (coords === undefined) return undefined;
-    const memory = { offset: 0, strides: channelsLastStrides(base.shape) };
-    return { base: made, ...composeView(memory, coords, source.shape.length) };
-  }
-
-  /** As above, out of a row-major copy where strides cannot tell. */
-  #place(source: Node): Place {
-    const place = this.#placeOf(source);
-    if (place !== undefined) return place;
-    const base = baseOf(source), { offset, strides } = (source as NodeOf<"view">).arg;
-    return { base: this.#whole(this.#second(base)), offset, strides };
-  }
-
-  #view(source: Node, { base, offset, strides }: Place, shape: Shape): Node {
-    const { dtype, device } = source;
-    if (base.kind === "const") return constNode(base.arg.value, shape, dtype, device);
-    const straight = offset === 0 && isContiguous(shape, strides) &&
-      sameShape(shape, base.shape);
-    if (straight) return base;
-    let known = this.#views.get(base);
-    if (known === undefined) this.#views.set(base, known = new Map());
-    const key = `${offset} ${strides} ${shape}`;
-    let view = known.get(key);
-    if (view === undefined) {
-      const arg = {
-        offset,
-        strides,
-        movement: { kind: "alias", stop: true },
-        parent: base,
-      } as const;
-      view = this.#add(makeNode("view", arg, [base], shape, dtype, device, false));
-      known.set(key, view);
-    }
-    return view;
-  }
-
-  /** What stands for a node in its own shape. */
-  #second(source: Node): Node {
-    const base = baseOf(source);
-    if (!this.#last.has(base) && this.#made.get(base) === base) {
-      if (source !== base && !this.#made.has(source)) this.#made.set(source, this.#add(source));
-      return source;
-    }
-    return this.#view(source, this.#place(source), source.shape);
-  }
-
-  /** A node with its second dimension last. */
-  #turn(source: Node): Node {
-    if (source.shape.length < 3) return this.#second(source);
-    const { base, offset, strides } = this.#place(source);
-    return this.#view(
-      source,
-      { base, offset, strides: lastOrder(strides) },
-      lastOrder(source.shape),
-    );
-  }
-
-  /** A row-major node: itself, or a copy. */
-  #whole(node: Node): Node {
-    const base = baseOf(node);
-    const whole = node.kind !== "const" && (base === node || (node.kind === "view" &&
-      node.arg.offset === 0 && numel(base.shape) === numel(node.shape) &&
-      isContiguous(node.shape, node.arg.strides)));
-    if (whole) return node;
-    let copy = this.#copies.get(node);
-    if (copy === undefined) {
-      this.#copies.set(node, copy = this.#add(opNode("cast", [node], node.dtype)));
-    }
-    return copy;
   }
 }
