@@ -1,5 +1,6 @@
 /** Derivatives of functions: products with the Jacobian from either side, whole Jacobians and Hessians. */
 import { enableGrad, grad } from "./grad.ts";
+import { sameShape, shapeText } from "./shape.ts";
 import { stack, type Tensor, zeros } from "./tensor/mod.ts";
 
 /** A function of tensors. */
@@ -40,11 +41,9 @@ function gradients(
 }
 
 function checkShape(action: string, got: Tensor, wanted: Tensor): void {
-  if (`${got.shape}` === `${wanted.shape}`) return;
+  if (sameShape(got.shape, wanted.shape)) return;
   throw new TypeError(
-    `Cannot take the ${action} with [${got.shape.join(", ")}]: it must be [${
-      wanted.shape.join(", ")
-    }]`,
+    `Cannot take the ${action} with ${shapeText(got.shape)}: it must be ${shapeText(wanted.shape)}`,
   );
 }
 
@@ -151,9 +150,9 @@ export function hessian(
     const x = leaves(inputs, createGraph), y = fn(...x);
     if (y.numel !== 1) {
       throw new TypeError(
-        `Cannot take the hessian of a function whose value is [${
-          y.shape.join(", ")
-        }]: it must have one element`,
+        `Cannot take the hessian of a function whose value is ${
+          shapeText(y.shape)
+        }: it must have one element`,
       );
     }
     return gradients(y.reshape([]), x, undefined, true).map((g) => rows(g, x, createGraph));

@@ -15,11 +15,11 @@ export class DeviceScale {
   readonly last: Tensor;
 
   /**
-   * @param device Where it lies
+   * @param device Where it lies; the default one when undefined
    * @param scale First scale
    * @param tracker Good steps before this one
    */
-  constructor(device: string, scale: number, tracker: number) {
+  constructor(device: string | undefined, scale: number, tracker: number) {
     const make = (value: number, dtype: DType) =>
       keep(full([], value, { dtype, device }).realize());
     this.scale = make(scale, "float32");

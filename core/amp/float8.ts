@@ -2,8 +2,6 @@
 import { type Float8Format, float8Formats } from "../float8_format.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
-export { type Float8Facts, type Float8Format, float8Formats } from "../float8_format.ts";
-
 /**
  * Rounds to the nearest number of a format, ties to even; beyond its largest number to that one. NaN stays.
  *

@@ -10,8 +10,6 @@ import {
 } from "./scaler_options.ts";
 import { suspendAutocast } from "./state.ts";
 
-export type { GradScalerOptions, GradScalerState } from "./scaler_options.ts";
-
 /** What has been done with an optimizer since the last update. */
 interface Progress {
   /** 0-d bool: whether one of its gradients is not finite. */
@@ -82,7 +80,8 @@ export class GradScaler {
     return this.#rule.growthInterval;
   }
 
-  #on(device: string): DeviceScale {
+  /** The part on the device, made there (on the default one when none is named) at its first use. */
+  #on(device?: string): DeviceScale {
     return this.#state ??= new DeviceScale(device, this.#initScale, this.#initTracker);
   }
 
@@ -188,7 +187,7 @@ export class GradScaler {
     noGrad(() =>
       suspendAutocast(() => {
         const state = this.#on(
-          founds[0]?.device ?? (newScale instanceof Tensor ? newScale.device : undefined!),
+          founds[0]?.device ?? (newScale instanceof Tensor ? newScale.device : undefined),
         );
         if (newScale !== undefined) {
           state.scale.copy_(newScale instanceof Tensor ? newScale : [newScale]).realize();

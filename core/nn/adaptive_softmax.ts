@@ -1,5 +1,6 @@
 /** A softmax over many classes whose rare ones share smaller projections. */
 import type { DType } from "../dtype.ts";
+import { sameShape, shapeText } from "../shape.ts";
 import { cat, type Tensor, where } from "../tensor/mod.ts";
 import { checkSize } from "./check.ts";
 import { ModuleList, Sequential } from "./containers.ts";
@@ -23,8 +24,6 @@ export interface AdaptiveLogSoftmaxResult {
   /** Minus its mean, 0-d. */
   readonly loss: Tensor;
 }
-
-const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 /**
  * Adaptive softmax (Grave et al., arXiv:1609.04309): classes sorted by how common they are, the first `cutoffs[0]` in a head beside one entry for each
@@ -62,7 +61,7 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
     if (!ascends) {
       throw new RangeError(
         `Cannot make ${name} with cutoffs ${
-          text(cutoffs)
+          shapeText(cutoffs)
         }: they must be whole, ascending, and between 1 and ${nClasses - 1}`,
       );
     }
@@ -97,11 +96,11 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   override forward(input: Tensor, target: Tensor): AdaptiveLogSoftmaxResult {
     const { cutoffs, inFeatures, nClasses } = this, [first] = cutoffs, single = input.ndim === 1;
     const fits = (single || input.ndim === 2) && input.shape.at(-1) === inFeatures &&
-      `${target.shape}` === `${input.shape.slice(0, -1)}`;
+      sameShape(target.shape, input.shape.slice(0, -1));
     if (!fits) {
       throw new TypeError(
-        `Cannot apply ${this.constructor.name} to input ${text(input.shape)} and target ${
-          text(target.shape)
+        `Cannot apply ${this.constructor.name} to input ${shapeText(input.shape)} and target ${
+          shapeText(target.shape)
         }: they must be [N, ${inFeatures}] and [N], or [${inFeatures}] and []`,
       );
     }
@@ -151,6 +150,6 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
 
   /** Sizes and cutoffs. */
   override extraRepr(): string {
-    return `${this.inFeatures}, ${this.nClasses}, cutoffs=${text(this.cutoffs.slice(0, -1))}`;
+    return `${this.inFeatures}, ${this.nClasses}, cutoffs=${shapeText(this.cutoffs.slice(0, -1))}`;
   }
 }

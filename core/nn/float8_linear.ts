@@ -3,7 +3,7 @@ import { Linear, type LinearOptions } from "./linear.ts";
 import type { Module } from "./module.ts";
 import { cat, dueWithNext, isGradEnabled, noGrad, type Tensor, zeros } from "../tensor/mod.ts";
 import { autocastDtype } from "../amp/autocast.ts";
-import { type Float8Format, float8Scale, roundToFloat8 } from "../amp/float8.ts";
+import { float8Scale, roundToFloat8 } from "../amp/float8.ts";
 import {
   type Float8Matrix,
   matmulFloat8,
@@ -12,6 +12,7 @@ import {
 } from "../amp/float8_products.ts";
 import { suspendAutocast } from "../amp/state.ts";
 import type { DType } from "../dtype.ts";
+import type { Float8Format } from "../float8_format.ts";
 
 /** Options of {@linkcode Float8Linear}. */
 export interface Float8Options {

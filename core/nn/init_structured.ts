@@ -1,6 +1,7 @@
 /** Initial values with a structure: identities, orthogonal and sparse matrices. */
 import { qr } from "../linalg/qr.ts";
 import { defaultGenerator } from "../rng.ts";
+import { shapeText } from "../shape.ts";
 import {
   eye,
   type Generator,
@@ -10,8 +11,6 @@ import {
   where,
   zerosLike,
 } from "../tensor/mod.ts";
-
-const shapeText = (t: Tensor) => `[${t.shape.join(", ")}]`;
 
 function set(tensor: Tensor, value: Tensor): Tensor {
   return noGrad(() => tensor.assign(value.to(tensor.dtype)).realize());
@@ -26,7 +25,7 @@ function set(tensor: Tensor, value: Tensor): Tensor {
 export function eye_(tensor: Tensor): Tensor {
   if (tensor.ndim !== 2) {
     throw new TypeError(
-      `Cannot make an identity of ${shapeText(tensor)}: it must have 2 dimensions`,
+      `Cannot make an identity of ${shapeText(tensor.shape)}: it must have 2 dimensions`,
     );
   }
   return set(tensor, eye(tensor.shape[0], tensor.shape[1], { device: tensor.device }));
@@ -43,14 +42,14 @@ export function eye_(tensor: Tensor): Tensor {
 export function dirac_(tensor: Tensor, groups: number = 1): Tensor {
   if (tensor.ndim < 3 || tensor.ndim > 5) {
     throw new TypeError(
-      `Cannot make Dirac kernels of ${shapeText(tensor)}: it must have 3, 4 or 5 dimensions`,
+      `Cannot make Dirac kernels of ${shapeText(tensor.shape)}: it must have 3, 4 or 5 dimensions`,
     );
   }
   const [out, inputs, ...kernel] = tensor.shape;
   if (!(Number.isInteger(groups) && groups >= 1 && out % groups === 0)) {
     throw new RangeError(
       `Cannot make Dirac kernels of ${
-        shapeText(tensor)
+        shapeText(tensor.shape)
       } with groups ${groups}: it must divide the ${out} output channels`,
     );
   }
@@ -82,7 +81,7 @@ export interface OrthogonalOptions {
 export function orthogonal_(tensor: Tensor, options: OrthogonalOptions = {}): Tensor {
   if (tensor.ndim < 2) {
     throw new TypeError(
-      `Cannot make ${shapeText(tensor)} orthogonal: it must have 2 dimensions or more`,
+      `Cannot make ${shapeText(tensor.shape)} orthogonal: it must have 2 dimensions or more`,
     );
   }
   if (tensor.numel === 0) return tensor;
@@ -116,12 +115,12 @@ export interface SparseOptions {
  */
 export function sparse_(tensor: Tensor, sparsity: number, options: SparseOptions = {}): Tensor {
   if (tensor.ndim !== 2) {
-    throw new TypeError(`Cannot make ${shapeText(tensor)} sparse: it must have 2 dimensions`);
+    throw new TypeError(`Cannot make ${shapeText(tensor.shape)} sparse: it must have 2 dimensions`);
   }
   if (!(sparsity >= 0 && sparsity <= 1)) {
     throw new RangeError(
       `Cannot make ${
-        shapeText(tensor)
+        shapeText(tensor.shape)
       } sparse with sparsity ${sparsity}: it must be between 0 and 1`,
     );
   }

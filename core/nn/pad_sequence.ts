@@ -1,4 +1,5 @@
 /** Sequences of different lengths in one tensor, and back. */
+import { shapeText } from "../shape.ts";
 import { stack, type Tensor } from "../tensor/mod.ts";
 
 /** Options of {@linkcode padSequence}. */
@@ -29,7 +30,7 @@ export function padSequence(
   sequences.forEach((s, i) => {
     if (s.ndim > 0 && inner(s) === inner(sequences[0])) return;
     throw new TypeError(
-      `Cannot pad sequence ${i} of shape [${s.shape.join(", ")}]: ${
+      `Cannot pad sequence ${i} of shape ${shapeText(s.shape)}: ${
         s.ndim === 0 ? "it has no dimension" : `it must be ${inner(sequences[0])}`
       }`,
     );

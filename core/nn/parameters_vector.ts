@@ -1,4 +1,5 @@
 /** Parameters as one vector and back. */
+import { shapeText } from "../shape.ts";
 import { cat, noGrad, type Tensor } from "../tensor/mod.ts";
 
 /**
@@ -25,7 +26,7 @@ export function vectorToParameters(vector: Tensor, parameters: Iterable<Tensor>)
   const list = [...parameters], wanted = list.reduce((n, p) => n + p.numel, 0);
   if (vector.ndim !== 1 || vector.numel !== wanted) {
     throw new TypeError(
-      `Cannot write [${vector.shape.join(", ")}] over parameters: they have ${wanted} elements`,
+      `Cannot write ${shapeText(vector.shape)} over parameters: they have ${wanted} elements`,
     );
   }
   noGrad(() => {

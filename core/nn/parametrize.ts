@@ -2,6 +2,7 @@
  * Parameters that are computed from others: `module.weight` becomes the result of a function of `module.parametrizations.weight.original`, which is what
  * the optimizer sees. Keys of `stateDict()` are those of `torch.nn.utils.parametrize`.
  */
+import { shapeText } from "../shape.ts";
 import { noGrad, Parameter, Tensor } from "../tensor/mod.ts";
 import { NumberedModules } from "./containers.ts";
 import type { Module } from "./module.ts";
@@ -15,8 +16,6 @@ export interface Parametrization extends Module {
 
 /** Values computed inside {@linkcode cached}. */
 let cache: Map<ParametrizationList, Tensor> | undefined;
-
-const shapeText = (t: Tensor) => `[${t.shape.join(", ")}]`;
 
 /**
  * Computes a parameter as at rest, without effects.
@@ -34,9 +33,9 @@ function checkStep(
     if (`${made.shape}` === `${value.shape}` && made.dtype === value.dtype) return made;
     throw new TypeError(
       `Cannot parametrize ${value.dtype} ${
-        shapeText(value)
+        shapeText(value.shape)
       } by ${parametrization.constructor.name}: it gives ${made.dtype} ${
-        shapeText(made)
+        shapeText(made.shape)
       }, not the same`,
     );
   } finally {
