@@ -5,7 +5,7 @@
  *
  * - `hand_kernel`: a hand-written kernel with three addresses, an int and a float written to the parameter block
  * - `printed_kernel`: a kernel of a plan with its buffers and extent
- * - `joined_kernels`: eight kernels of a captured step that have become one, with the arguments of all
+ * - `joined_kernels`: eight kernels of a captured step that have become one, whose arguments have been set
  * - `graph`: one launch of a CUDA graph
  * - `replay0`, `replay2`: a whole captured training step of an MLP under SGD, without arguments and with a batch of two tensors
  * - `replay2_of4`: the same with four steps in one launch, a step

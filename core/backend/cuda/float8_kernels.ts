@@ -2,9 +2,9 @@
  * Eight-bit floats by kernels of our own: rounding to them, with the transpose in the same pass, and the plain twin of cuBLASLt's product. A conversion is one instruction for
  * two numbers from compute capability 8.9 on, integer arithmetic before and on a CPU.
  */
-import { type DType, dtypes } from "../../dtype.ts";
+import type { DType } from "../../dtype.ts";
 import { type Float8Format, float8Formats, float8Place, padded16 } from "../../float8_format.ts";
-import type { CudaBuffer } from "./memory.ts";
+import { addressOf } from "./memory.ts";
 import { elements, int, long, places, type RoutineMaker, shortName } from "./routine_text.ts";
 import type { KernelArgument } from "./runtime.ts";
 
@@ -205,17 +205,9 @@ export const cudaMatmulFloat8: RoutineMaker<"matmulFloat8"> = (runtime) => (call
   const { a, b } = call.params, out = call.operands[4].dtype;
   const left = float8Place(a), right = float8Place(b), form = { a: a.format, b: b.format, out };
   const tiles = (n: number) => Math.ceil(n / TILE), tileRows = tiles(left.rows);
-  const [pa, pb, pc] = [0, 1, 4].map((i) =>
-    (buffers[i] as CudaBuffer).pointer +
-    call.operands[i].offset * dtypes[call.operands[i].dtype].bytes
-  );
-  const [, , aScale, bScale] = places(call.operands, buffers);
+  const [pa, pb, aScale, bScale, pc] = call.operands.map((o, i) => addressOf(o, buffers[i]));
   const args: KernelArgument[] = [
-    { pointer: pa + left.start },
-    { pointer: pb + right.start },
-    aScale,
-    bScale,
-    { pointer: pc },
+    ...[pa + left.start, pb + right.start, aScale, bScale, pc].map((pointer) => ({ pointer })),
     ...[left.rows, right.rows, left.length].map(long),
     int(tileRows),
   ];

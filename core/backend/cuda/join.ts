@@ -75,14 +75,15 @@ export function joinKernels(
   const values = kernels.flatMap((k) => [k.passes[0].grid[0], ...k.values]);
   const grid = kernels.reduce((n, k) => n + k.passes[0].grid[0], 0);
   const { block } = kernels[0].passes[0], { driver, stream } = runtime;
+  // A block of its own, so it is filled once; it must live as long as the launch.
   const parameters = new ParameterBlock(values.length);
+  values.forEach((value, i) => parameters.pointer(i, value));
   let fn: bigint | undefined;
   const prepare = () => {
     fn ??= program.function(name);
   };
   const launch = () => {
     prepare();
-    for (let i = 0; i < values.length; i++) parameters.pointer(i, values[i]);
     driver.cuLaunchKernel(fn!, grid, 1, 1, block, 1, 1, 0, stream, parameters.address, 0n);
   };
   return { launch, prepare };

@@ -3,7 +3,7 @@ import type { Activation, RoutineParams } from "../../device.ts";
 import type { PlainOperand } from "./mod.ts";
 
 /** The activations as functions of one number; GELU is the form by tanh. */
-export const activationOf: Readonly<Record<Activation, (x: number) => number>> = {
+const activationOf: Readonly<Record<Activation, (x: number) => number>> = {
   none: (x) => x,
   relu: (x) => x <= 0 ? 0 : x,
   gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
