@@ -13,21 +13,25 @@ export function stepsOfLaunch(t: Trainer, isCaptured: boolean): number {
   const { stepsPerLaunch, precision } = t;
   if (stepsPerLaunch === 1) return 1;
   const callback = t.perStepCallback();
-  const reason = !isCaptured
-    ? "they are not captured"
-    : t.comm !== undefined
-    ? "there are several ranks"
-    : accumulationAt(t.runConfig, t.position.epoch) > 1
-    ? "gradients are accumulated"
-    : t.scheduler !== undefined || t.schedulerStep !== TrainerSteps.prototype.schedulerStep
-    ? "a scheduler runs after each"
-    : precision.scaler !== undefined
-    ? "the loss scaler looks at each"
-    : t.runConfig.numTrainBatchesPerEpoch === undefined
-    ? "nobody knows how many batches there are"
-    : callback !== undefined
-    ? `the callback "${callback}" sees each (needsEveryStep: false would say that it need not)`
-    : undefined;
+  const between: readonly (readonly [holds: boolean, reason: string])[] = [
+    [!isCaptured, "they are not captured"],
+    [t.comm !== undefined, "there are several ranks"],
+    [accumulationAt(t.runConfig, t.position.epoch) > 1, "gradients are accumulated"],
+    [
+      t.scheduler !== undefined || t.schedulerStep !== TrainerSteps.prototype.schedulerStep,
+      "a scheduler runs after each",
+    ],
+    [precision.scaler !== undefined, "the loss scaler looks at each"],
+    [
+      t.runConfig.numTrainBatchesPerEpoch === undefined,
+      "nobody knows how many batches there are",
+    ],
+    [
+      callback !== undefined,
+      `the callback "${callback}" sees each (needsEveryStep: false would say that it need not)`,
+    ],
+  ];
+  const reason = between.find(([holds]) => holds)?.[1];
   if (reason === undefined) return stepsPerLaunch;
   t.logOnce("stepsPerLaunch", `Steps run one a launch: ${reason}`);
   return 1;
