@@ -3,7 +3,9 @@
  * the graphs of a captured step.
  */
 import {
+  backendOf,
   capture,
+  defaultDevice,
   grad,
   manualSeed,
   nn,
@@ -23,6 +25,8 @@ export interface CtcOutcome {
   readonly plain: number[];
   readonly captured: number[];
   readonly replays: number;
+  /** Copies to the host in the last captured step: the operands of the alignments, and the loss. */
+  readonly reads: number;
   /** Why the step was not captured. */
   readonly reason?: string;
 }
@@ -44,7 +48,7 @@ function batch(i: number): [Tensor, Tensor] {
 const loss = (scores: Tensor, targets: Tensor) =>
   nn.functional.ctcLoss(scores, targets, inputs, sizes);
 
-function losses(isCaptured: boolean): Pick<CtcOutcome, "captured" | "replays" | "reason"> {
+function losses(isCaptured: boolean): Omit<CtcOutcome, "gradient" | "plain"> {
   manualSeed(3);
   const model = new nn.Linear(SIZE, CLASSES);
   const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
@@ -56,11 +60,15 @@ function losses(isCaptured: boolean): Pick<CtcOutcome, "captured" | "replays" | 
     return value;
   };
   const captured = capture(body), step = isCaptured ? captured : body;
+  const { stats } = backendOf(defaultDevice());
+  let before = 0;
   const found = Array.from({ length: 6 }, (_, i) => {
     using _scope = stepScope();
+    before = stats.reads;
     return step(...batch(i)).item();
   });
-  return { captured: found, replays: captured.replays, reason: captured.reason };
+  const { replays, reason } = captured;
+  return { captured: found, replays, reason, reads: stats.reads - before };
 }
 
 const [features, targets] = batch(0);

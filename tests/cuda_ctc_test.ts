@@ -36,7 +36,7 @@ Deno.test({
       close(cuda.gradient, cpu.gradient);
       close(cuda.plain, cpu.plain);
       assertEquals(cuda.captured, cuda.plain);
-      assertEquals([cuda.replays, cuda.reason], [4, undefined]);
+      assertEquals([cuda.replays, cuda.reason, cuda.reads], [4, undefined, 4]);
     }
   },
 });

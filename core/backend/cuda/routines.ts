@@ -31,12 +31,17 @@ export function createRoutines({ runtime, transfer, host }: RoutineContext): Rou
   // Factorisations and the like: computed by plain loops on the host.
   const plain = plainTable((_name, run) => (call, buffers): RoutineLaunch => ({
     start: host(() => {
-      const operands = call.operands.map((o, i) => ({
-        ...o,
-        data: download(transfer, o, buffers[i] as CudaBuffer) as unknown as Float64Array,
-      }));
+      const results = call.operands.length - (call.results ?? 1);
+      const operands = call.operands.map((o, i) => {
+        const buffer = buffers[i] as CudaBuffer;
+        // Results are written as a whole: what lies there is not worth a wait.
+        const data = i < results
+          ? download(transfer, o, buffer)
+          : dtypes[o.dtype].array(buffer.length);
+        return { ...o, data: data as unknown as Float64Array };
+      });
       run(call.params, operands);
-      for (let i = operands.length - (call.results ?? 1); i < operands.length; i++) {
+      for (let i = results; i < operands.length; i++) {
         upload(transfer, operands[i].data, buffers[i] as CudaBuffer);
       }
     }),
