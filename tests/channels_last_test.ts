@@ -22,6 +22,7 @@ import { lastNull, lastRef } from "./channels_last_devices.ts";
 import type { Result } from "./channels_last_run.ts";
 import { on } from "./devices.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
+import { unlessSoak } from "./soak.ts";
 
 const F = nn.functional;
 
@@ -247,7 +248,7 @@ Deno.test("channels last: a device that does not ask for it gets row-major opera
 });
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 // Convolutions that are asked for channels last, in float32 and bfloat16; three batch norms have two directions and are planned in both orders.

@@ -21,6 +21,7 @@ import {
 } from "@pta/trainer";
 import { inFolder, make, train } from "./checkpoint_support.ts";
 import { weightsOf } from "./trainer_support.ts";
+import { isSoak } from "./soak.ts";
 
 interface Case {
   readonly callbacks?: (folder: string) => Callback[];
@@ -72,7 +73,7 @@ const cases: Record<string, Case> = {
   },
 };
 
-const isSoak = Deno.env.get("PTA_TEST_SOAK") === "1", crashes = [3, 9, 16];
+const crashes = [3, 9, 16];
 
 for (const [i, [name, { callbacks = () => [], ...rest }]] of Object.entries(cases).entries()) {
   Deno.test(`gone on with: ${name}`, () =>

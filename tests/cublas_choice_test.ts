@@ -3,8 +3,9 @@ import { assertEquals } from "@std/assert";
 import { workspaceBytes } from "../core/backend/cuda/cublas_open.ts";
 import type { Choices } from "./cublas_choice_run.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
+import { unlessSoak } from "./soak.ts";
 
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 const at = (file: string) => new URL(file, import.meta.url).pathname;
 
 async function choices(env: Record<string, string>): Promise<Choices> {

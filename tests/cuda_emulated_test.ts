@@ -8,11 +8,12 @@ import { handKernels } from "./cuda_hand_kernels.ts";
 import { type Sample, sampleOf, schedulesOf } from "./cuda_kernels.ts";
 import { Emulated, whyNoCompiler } from "./emulator/emulate.ts";
 import { randomKernel } from "./kernel_fuzz.ts";
+import { isSoak } from "./soak.ts";
 
 const folder = new URL("../.cache/emulator", import.meta.url).pathname;
 const reason = whyNoCompiler();
 /** Thousands of kernels take g++ minutes: `deno task soak` runs all, any other run one in so many of each kind. */
-const share = Deno.env.get("PTA_TEST_SOAK") === "1" ? 1 : 5;
+const share = isSoak ? 1 : 20;
 
 /** How far apart results may be beside the rounding of 16-bit dtypes. */
 interface Limit {

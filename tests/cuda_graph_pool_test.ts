@@ -1,8 +1,9 @@
 /** Graphs of recordings that are gone become those of later ones: what is updated computes what a new one would. On the emulated device. */
 import { assertEquals } from "@std/assert";
 import { buildEmulator, whyNotEmulated } from "./emulator/build.ts";
+import { unlessSoak } from "./soak.ts";
 
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 const script = new URL("cuda_graph_pool_run.ts", import.meta.url).pathname;
 
 for (const delay of ["0", "1"]) {

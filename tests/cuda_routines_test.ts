@@ -9,11 +9,12 @@ import type { Buffer } from "../core/device.ts";
 import { routineCases } from "./cuda_routine_cases.ts";
 import type { Outcome } from "./cuda_routine_run.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
+import { unlessSoak } from "./soak.ts";
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
-const reason = whyNotEmulated();
+const emulated = whyNotEmulated();
 
-function onEmulator(name: string, args: readonly string[]): void {
+function onEmulator(name: string, args: readonly string[], reason = emulated): void {
   Deno.test({
     name: `cuda routines: ${name} on the emulator${
       reason === undefined ? "" : ` (skipped: ${reason})`
@@ -32,7 +33,11 @@ function onEmulator(name: string, args: readonly string[]): void {
     },
   });
 }
-onEmulator("kernels of our own agree with plain loops", [at("cuda_routine_run.ts")]);
+onEmulator(
+  "kernels of our own agree with plain loops",
+  [at("cuda_routine_run.ts")],
+  unlessSoak(emulated),
+);
 onEmulator("the backend's routines agree with plain loops", [
   at("cuda_routine_run.ts"),
   "--backend",

@@ -3,9 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { CudnnAttention } from "../core/backend/cuda/cudnn_attention_launch.ts";
 import type { Report } from "./cudnn_attention_run.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
+import { unlessSoak } from "./soak.ts";
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 const skipped = reason === undefined ? "" : ` (skipped: ${reason})`;
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 

@@ -3,9 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import type { Outcome } from "./cuda_routine_run.ts";
 import type { Steps } from "./cudnn_step_run.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
+import { unlessSoak } from "./soak.ts";
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
-const reason = whyNotEmulated();
+const emulable = whyNotEmulated();
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 /** Runs a script on the emulated device; what it prints. */
@@ -18,7 +19,7 @@ async function emulated<T>(script: string, env: Record<string, string> = {}): Pr
   return JSON.parse(text(stdout).trim().split("\n").at(-1)!);
 }
 
-function onEmulator(name: string, fn: () => Promise<void>): void {
+function onEmulator(name: string, fn: () => Promise<void>, reason = emulable): void {
   const skipped = reason === undefined ? "" : ` (skipped: ${reason})`;
   Deno.test({ name: `cudnn emulated: ${name}${skipped}`, ignore: reason !== undefined, fn });
 }
@@ -43,5 +44,5 @@ for (
         steps.want.forEach((w, i) => assert(Math.abs(got[i] - w) <= limit * Math.abs(w), `${got}`));
       }
     }
-  });
+  }, unlessSoak(emulable));
 }

@@ -2,9 +2,10 @@
 import { assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { whyNotEmulated } from "./emulator/build.ts";
 import { failureBlock } from "./launcher.ts";
+import { unlessSoak } from "./soak.ts";
 
 const root = new URL("../", import.meta.url).pathname;
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 const note = reason === undefined ? "" : ` (skipped: ${reason})`;
 
 /** Runs the script on some ranks, on the CPU or on the emulated device that they share. */

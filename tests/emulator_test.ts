@@ -2,8 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { buildEmulator, whyNotEmulated } from "./emulator/build.ts";
 import type { Outcome } from "./emulator_scenarios.ts";
+import { unlessSoak } from "./soak.ts";
 
-const reason = whyNotEmulated();
+const emulated = whyNotEmulated();
 const script = new URL("emulator_scenarios.ts", import.meta.url).pathname;
 
 async function run(
@@ -22,7 +23,18 @@ async function run(
   };
 }
 
+/** Those that `deno task test` runs; the others wait for `deno task soak`. */
+const first = new Set([
+  "copiesAndKernels",
+  "graph",
+  "writePastTheEnd",
+  "missingWait",
+  "useAfterFree",
+  "a copy that is not waited for shows with delays",
+]);
+
 function test(name: string, fn: () => Promise<void>): void {
+  const reason = first.has(name) ? emulated : unlessSoak(emulated);
   const why = reason === undefined ? "" : ` (skipped: ${reason})`;
   Deno.test({ name: `emulator: ${name}${why}`, ignore: reason !== undefined, fn });
 }

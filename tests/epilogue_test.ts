@@ -13,6 +13,7 @@ import { whyNotEmulated } from "./emulator/build.ts";
 import { layerCases } from "./epilogue_cases.ts";
 import type { Epilogues } from "./epilogue_run.ts";
 import { eachDevice } from "./devices.ts";
+import { unlessSoak } from "./soak.ts";
 
 type Wants = NonNullable<Backend["wantsEpilogue"]>;
 
@@ -115,7 +116,8 @@ Deno.test({
   },
 });
 
-const reason = whyNotEmulated(), at = (file: string) => new URL(file, import.meta.url).pathname;
+const reason = unlessSoak(whyNotEmulated()),
+  at = (file: string) => new URL(file, import.meta.url).pathname;
 const limits: Readonly<Record<string, number>> = {
   float32: 1e-5,
   bfloat16: 3e-2,

@@ -23,6 +23,7 @@ import { eachDevice, on } from "./devices.ts";
 import { whyNotEmulated } from "./emulator/build.ts";
 import type { Float8Steps } from "./float8_step_run.ts";
 import { precisionFixture } from "./precision_support.ts";
+import { unlessSoak } from "./soak.ts";
 
 const { float8 } = await precisionFixture();
 const formats = ["e4m3", "e5m2"] as const;
@@ -177,7 +178,7 @@ Deno.test("float8 bytes: devices without the hardware say so", () => {
   }
 });
 
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 
 /** What the steps of `float8_step_run.ts` gave on the emulated GPU. */
 async function emulatedSteps(

@@ -1,9 +1,12 @@
-/** The committed samples of PyTorch's own databases, as `deno task golden` runs them. */
+/** The committed samples of PyTorch's own databases: one in four of each name, or all, as `deno task golden` runs them, with `PTA_TEST_SOAK=1`. */
 import { assert, assertEquals } from "@std/assert";
 import { readLines } from "./golden/fixture.ts";
 import { runModules } from "./golden/module_suite.ts";
 import { runOperators } from "./golden/operator_suite.ts";
 import { runOptimizers } from "./golden/optimizer_suite.ts";
+import { isSoak } from "./soak.ts";
+
+const share = isSoak ? 1 : 4, which = isSoak ? "" : `, one in ${share} samples`;
 
 const directory = new URL("./golden/fixtures", import.meta.url).pathname;
 
@@ -34,23 +37,23 @@ Deno.test("golden operators: every name of the fixture is in one part", async ()
 });
 
 for (const [name, [only, least]] of Object.entries(parts)) {
-  Deno.test(`golden operators: ${name}`, async () => {
-    const found = await runOperators(directory, only, false);
+  Deno.test(`golden operators: ${name}${which}`, async () => {
+    const found = await runOperators(directory, only, false, share);
     checkLines(found.lines, found.skipped);
     assertEquals(found.failed, 0);
     assert(found.operators >= least, `${found.operators} operators, at least ${least} expected`);
   });
 }
 
-Deno.test("golden modules", async () => {
-  const found = await runModules(directory, /^/, false);
+Deno.test(`golden modules${which}`, async () => {
+  const found = await runModules(directory, /^/, false, share);
   checkLines(found.lines, found.skipped);
   assertEquals(found.failed, 0);
   assert(found.operators >= 105, `${found.operators} modules`);
 });
 
-Deno.test("golden optimizers and schedulers", async () => {
-  const found = await runOptimizers(directory, /^/, false);
+Deno.test(`golden optimizers and schedulers${which}`, async () => {
+  const found = await runOptimizers(directory, /^/, false, share);
   checkLines(found.lines, found.skipped);
   assertEquals(found.failed, 0);
   assert(found.operators >= 29, `${found.operators} optimizers and schedulers`);

@@ -2,10 +2,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertClose, launchTraining, resultOf, script, undisturbedOn } from "./launch_training.ts";
 import { alive, endOf, runLauncher, startLauncher, until } from "./launcher.ts";
+import { isSoak } from "./soak.ts";
 
-/** Eight ranks take long on two cores: `deno task soak`. */
-const isSoak = Deno.env.get("PTA_TEST_SOAK") === "1";
-
+// Eight ranks take long on two cores.
 for (const ranks of isSoak ? [2, 4, 8] : [2, 4]) {
   Deno.test(`training: ${ranks} ranks have the losses of one`, async () => {
     const wanted = await undisturbedOn(1);

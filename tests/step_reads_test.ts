@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import { backendOf, ones, setDefaultDevice } from "@pta/core";
 import { whyNotEmulated } from "./emulator/build.ts";
 import { kinds, type StepKind, type StepReads, stepReads } from "./fixtures/step_reads.ts";
+import { unlessSoak } from "./soak.ts";
 
 const at = (file: string) => new URL(file, import.meta.url).pathname;
 
@@ -53,7 +54,7 @@ for (const device of ["ref", "cpu", "null"]) {
   });
 }
 
-const reason = whyNotEmulated();
+const reason = unlessSoak(whyNotEmulated());
 Deno.test({
   name: `reads: no step makes any [emulated cuda${reason === undefined ? "" : `: ${reason}`}]`,
   ignore: reason !== undefined,

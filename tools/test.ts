@@ -1,16 +1,19 @@
 /**
- * `deno task test [PART...]`: every test and every snippet of the docs, and their types, in as many processes at once as there are cores; files do not
- * share a process, since some set environment variables. PARTs of paths choose among the files of tests. Ends with `ok | N passed | N failed`.
+ * `deno task test [PART...]`: every test and every snippet of the docs, and their types, in several processes at once. PARTs of paths choose among the
+ * files of tests. `--soak` runs those files that leave something out otherwise, in full. Ends with `ok | N passed | N failed`.
  */
 
 /** What takes longest comes first, so that no core waits at the end. */
 // deno-fmt-ignore
-const long: readonly string[] = ["checkpoint_ranks", "launch_machines", "launch_training", "cuda_emulated", "tcp_comm", "examples",
-  "examples_trainer", "dist_failures", "checkpoint_kill", "ops", "drill_launch", "precision", "dist_data_parallel", "launch_commands",
-  "emulator", "dist_machines", "trainer_defects", "dist_nccl", "random"];
-/** Files of a process: a process of its own for each would load the library once more. */
-const perProcess = 6;
+const long: readonly string[] = ["launch_machines", "checkpoint_ranks", "dist_machines", "dist_failures", "examples", "launch", "launch_training",
+  "launch_failure", "golden_suites", "estimate", "examples_trainer", "cuda_emulated", "checkpoint_kill", "tcp_comm", "precision", "ops", "drill_launch",
+  "launch_commands", "dist_data_parallel", "cuda_staging", "dist_nccl"];
+/** What has an isolate of its own: it changes the environment, or counts what others have done as well. */
+const alone: readonly string[] = [];
+/** Files that share an isolate: each of its own would load the library once more, which takes longer than most files. */
+const perIsolate = 12;
 const documented = [["mod.ts", "README.md", "docs/"], ["core/"], ["trainer/", "ffi/", "launch/"]];
+const together = "tests/together.ts", soak = "--soak";
 
 /** One run of `deno test`. */
 interface Job {
@@ -37,28 +40,31 @@ const job = (name: string, args: readonly string[]): Job => ({
   args: ["--no-check", ...args],
 });
 
+/** Whether a file of tests leaves out what takes long. */
+const isSoaked = (path: string) =>
+  Deno.readTextFileSync(new URL(path, root)).includes('from "./soak.ts"');
+
 /** The jobs in the order in which they start; with parts, those of the files of tests that have one of them in their paths. */
 function jobsOf(parts: readonly string[]): Job[] {
   const all = [...Deno.readDirSync(new URL("tests", root))].map((entry) => `tests/${entry.name}`)
     .filter((path) => path.endsWith("_test.ts")).sort();
   const ordered = [...new Set([...long.map((name) => `tests/${name}_test.ts`), ...all])];
   const files = ordered.filter((path) =>
-    parts.length === 0 || parts.some((part) => path.includes(part))
+    parts.length === 0 || parts.some((part) => part === soak ? isSoaked(path) : path.includes(part))
   );
   if (files.length === 0) throw new Error(`Cannot test ${parts}: no file of tests/ has that`);
-  const first = files.filter((path) => ordered.indexOf(path) < long.length);
-  const others = files.slice(first.length);
-  const groups = Array.from(
-    { length: Math.ceil(others.length / perProcess) },
-    (_, i) => others.slice(i * perProcess, (i + 1) * perProcess),
-  );
+  const apart = [...long, ...alone].map((name) => `tests/${name}_test.ts`);
+  const first = files.filter((path) => apart.includes(path));
+  const others = files.filter((path) => !apart.includes(path));
+  const count = Math.ceil(others.length / perIsolate);
+  const groups = Array.from({ length: count }, (_, i) => others.filter((_, k) => k % count === i));
   const snippets = parts.length > 0 ? [] : documented;
   const checked = parts.length > 0 ? files : ["--doc", "tests/", ...documented.flat()];
   return [
     { name: "types", args: ["--no-run", ...checked], isCheck: true },
     ...first.map((path) => job(path, [path])),
     ...snippets.map((of) => job(`snippets of ${of.join(", ")}`, ["--doc", ...of])),
-    ...groups.map((group) => job(group.join(", "), group)),
+    ...groups.map((group) => job(group.join(", "), [together, "--", ...group])),
   ];
 }
 
@@ -68,7 +74,10 @@ async function run({ name, args, isCheck = false }: Job, totals: Totals): Promis
     args: ["test", "-A", "--quiet", ...args],
     cwd: root,
     stdin: "null",
-    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
+    env: {
+      ...(Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" }),
+      ...(Deno.args.includes(soak) ? { PTA_TEST_SOAK: "1" } : {}),
+    },
   }).output();
   const decoder = new TextDecoder();
   const text = decoder.decode(output.stdout) + decoder.decode(output.stderr);
@@ -78,7 +87,8 @@ async function run({ name, args, isCheck = false }: Job, totals: Totals): Promis
   // A process may die without a word, or end badly with all its tests passed.
   const isWell = output.success && (isCheck || line !== undefined);
   totals.failed += isWell ? 0 : Math.max(1, Number(failed ?? 0));
-  const shown = text.split("\n").filter((l) => l.replaceAll(colours, "") !== line).join("\n");
+  const shown = text.split("\n").filter((l) => l.replaceAll(colours, "") !== line).join("\n")
+    .replace(`from ./${together}`, `from ${name}`);
   if (shown.trim() !== "") console.log(shown.trim());
   if (!isWell) console.log(`FAILED: ${name}, exit code ${output.code}`);
   return isWell;
@@ -92,7 +102,8 @@ async function main(parts: readonly string[]): Promise<number> {
       if (!await run(next, totals)) failures.push(next.name);
     }
   };
-  const processes = Math.min(8, Math.max(1, navigator.hardwareConcurrency));
+  // One more than there are cores: launched ranks wait for each other, and for time to pass.
+  const processes = Math.min(8, Math.max(1, navigator.hardwareConcurrency)) + 1;
   await Promise.all(Array.from({ length: processes }, work));
   for (const name of failures) console.log(`FAILED: ${name}`);
   const { passed, failed, ignored } = totals, isWell = failures.length === 0;

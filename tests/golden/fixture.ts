@@ -69,6 +69,16 @@ export async function* readLines<T>(path: string): AsyncGenerator<T> {
   if (rest !== "") yield JSON.parse(rest);
 }
 
+/** The lines of a fixture with one in `share` of the samples of each, from the first on. */
+export async function* readSamples<T extends { readonly samples: readonly unknown[] }>(
+  path: string,
+  share: number,
+): AsyncGenerator<T> {
+  for await (const line of readLines<T>(path)) {
+    yield { ...line, samples: line.samples.filter((_, i) => i % share === 0) };
+  }
+}
+
 /** The gradient that both sides feed to an output: `((37 i) mod 17 - 8) / 8`. */
 export function cotangent(output: Tensor): Tensor {
   const values = Float64Array.from({ length: output.numel }, (_, i) => (i * 37 % 17 - 8) / 8);

@@ -3,7 +3,7 @@ import { clearPlans, grad, nn, stepScope, Tensor } from "@pta/accelerated";
 import type { Output, Value } from "./adapter.ts";
 import { camelCase, moduleAdapters, moduleReasons, optionsOf } from "./adapters/modules.ts";
 import { compareOutputs, compareTensors } from "./compare.ts";
-import { cotangent, decode, readLines } from "./fixture.ts";
+import { cotangent, decode, readSamples } from "./fixture.ts";
 import type { SuiteResult } from "./operator_suite.ts";
 
 /** A module that is an argument of another. */
@@ -129,14 +129,15 @@ function runSample(line: ModuleLine, sample: ModuleSample): string[] {
   return wrong;
 }
 
-/** Runs every module whose name matches. */
+/** Runs one in `share` samples of every module whose name matches. */
 export async function runModules(
   directory: string,
   only: RegExp,
   verbose: boolean,
+  share = 1,
 ): Promise<SuiteResult> {
   const result: SuiteResult = { operators: 0, passed: 0, failed: 0, skipped: 0, lines: [] };
-  for await (const line of readLines<ModuleLine>(`${directory}/modules.jsonl.gz`)) {
+  for await (const line of readSamples<ModuleLine>(`${directory}/modules.jsonl.gz`, share)) {
     if (!only.test(line.name)) continue;
     for (const [reason, count] of line.left_out) {
       result.skipped += count;

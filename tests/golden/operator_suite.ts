@@ -3,7 +3,7 @@ import { clearPlans, grad, stepScope, Tensor } from "@pta/accelerated";
 import type { Output, Value } from "./adapter.ts";
 import { adapters, reasons } from "./adapters/mod.ts";
 import { compareOutputs, compareTensors, type Tolerance } from "./compare.ts";
-import { cotangent, decode, readLines } from "./fixture.ts";
+import { cotangent, decode, readSamples } from "./fixture.ts";
 import { tolerances } from "./tolerances.ts";
 
 /** What a suite found. */
@@ -78,15 +78,16 @@ function runSample(line: OperatorLine, sample: SampleLine, tolerance?: Tolerance
   return wrong;
 }
 
-/** Runs every operator whose name matches. */
+/** Runs one in `share` samples of every operator whose name matches. */
 export async function runOperators(
   directory: string,
   only: RegExp,
   verbose: boolean,
+  share = 1,
 ): Promise<SuiteResult> {
   const result: SuiteResult = { operators: 0, passed: 0, failed: 0, skipped: 0, lines: [] };
   const names = new Map<string, { passed: number; failed: number }>();
-  for await (const line of readLines<OperatorLine>(`${directory}/operators.jsonl.gz`)) {
+  for await (const line of readSamples<OperatorLine>(`${directory}/operators.jsonl.gz`, share)) {
     if (!only.test(line.name)) continue;
     const title = line.variant === "" ? line.name : `${line.name} (${line.variant})`;
     for (const [reason, count] of line.left_out) {

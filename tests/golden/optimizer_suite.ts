@@ -1,7 +1,7 @@
 /** Runs optimizers and schedulers beside PyTorch's: same start, same gradients, same numbers after 20 steps and in the state. */
 import { clearPlans, optim, Parameter, stepScope, type Tensor, tensor } from "@pta/accelerated";
 import { compareTensors, type Tolerance } from "./compare.ts";
-import { decode, readLines } from "./fixture.ts";
+import { decode, readSamples } from "./fixture.ts";
 import type { SuiteResult } from "./operator_suite.ts";
 
 type Options = Readonly<Record<string, unknown>>;
@@ -169,11 +169,12 @@ function runScheduler(sample: SchedulerSample): string[] {
   return wrong;
 }
 
-/** Runs every optimizer and scheduler whose name matches. */
+/** Runs one in `share` samples of every optimizer and scheduler whose name matches. */
 export async function runOptimizers(
   directory: string,
   only: RegExp,
   verbose: boolean,
+  share = 1,
 ): Promise<SuiteResult> {
   const result: SuiteResult = { operators: 0, passed: 0, failed: 0, skipped: 0, lines: [] };
   const runAll = <T>(name: string, samples: readonly T[], run: (sample: T) => string[]) => {
@@ -201,7 +202,7 @@ export async function runOptimizers(
     else result.lines.push(`FAILED ${name}: ${failed} of ${samples.length}; ${first}`);
     clearPlans();
   };
-  for await (const line of readLines<OptimizerLine>(`${directory}/optimizers.jsonl.gz`)) {
+  for await (const line of readSamples<OptimizerLine>(`${directory}/optimizers.jsonl.gz`, share)) {
     if (!only.test(line.name)) continue;
     for (const [reason, count] of line.left_out) {
       result.skipped += count;
@@ -209,7 +210,7 @@ export async function runOptimizers(
     }
     if (line.samples.length > 0) runAll(line.name, line.samples, (s) => runOptimizer(line, s));
   }
-  for await (const line of readLines<SchedulerLine>(`${directory}/schedulers.jsonl.gz`)) {
+  for await (const line of readSamples<SchedulerLine>(`${directory}/schedulers.jsonl.gz`, share)) {
     if (only.test(line.name)) runAll(line.name, line.samples, runScheduler);
   }
   return result;
