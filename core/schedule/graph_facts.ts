@@ -27,23 +27,3 @@ export function comesFromMemory(base: Node): boolean {
     (isLeaf(base) || base.kind === "routine" || base.kind === "scatter" ||
       base.kind === "assemble");
 }
-
-/**
- * A topological order in which sums of values in memory stand as late as their readers allow: by then the group that walks the same
- * rows, as the backward pass of a norm does, is there to be joined.
- */
-export function sumsOfMemoryLast(order: readonly Node[], stored: ReadonlySet<Node>): Node[] {
-  const waiting = new Set<Node>(), out: Node[] = [];
-  for (const node of order) {
-    if (node.kind === "reduce" && !isLeaf(node) && comesFromMemory(baseOf(node.src[0]))) {
-      waiting.add(node);
-      continue;
-    }
-    // A view that nobody stores is read through the nodes behind it.
-    if (node.kind !== "view" || stored.has(node)) {
-      for (const s of node.src) if (waiting.delete(baseOf(s))) out.push(baseOf(s));
-    }
-    out.push(node);
-  }
-  return [...out, ...waiting];
-}

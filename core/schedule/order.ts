@@ -1,8 +1,9 @@
-/** Orders what the units run, and makes the steps of the plan of it. */
+/** Orders nodes before units are cut of them, then what the units run, and makes the steps of the plan of it. */
 import type { RoutineCall } from "../device.ts";
 import type { Node } from "../node.ts";
 import type { Storage } from "../storage.ts";
 import type { Emitted } from "./emit.ts";
+import { baseOf, comesFromMemory, isLeaf } from "./graph_facts.ts";
 import type { Slot, Step } from "./plan.ts";
 import type { Unit } from "./units.ts";
 
@@ -40,6 +41,26 @@ export interface InPlace {
   readonly holder: (node: Node) => Node;
   /** Node whose memory another node's value is written to. */
   readonly alias: ReadonlyMap<Node, Node>;
+}
+
+/**
+ * A topological order in which sums of values in memory stand as late as their readers allow: by then the group that walks the same
+ * rows, as the backward pass of a norm does, is there to be joined.
+ */
+export function sumsOfMemoryLast(order: readonly Node[], stored: ReadonlySet<Node>): Node[] {
+  const waiting = new Set<Node>(), out: Node[] = [];
+  for (const node of order) {
+    if (node.kind === "reduce" && !isLeaf(node) && comesFromMemory(baseOf(node.src[0]))) {
+      waiting.add(node);
+      continue;
+    }
+    // A view that nobody stores is read through the nodes behind it.
+    if (node.kind !== "view" || stored.has(node)) {
+      for (const s of node.src) if (waiting.delete(baseOf(s))) out.push(baseOf(s));
+    }
+    out.push(node);
+  }
+  return [...out, ...waiting];
 }
 
 /**

@@ -11,7 +11,8 @@
 import type { Node } from "../node.ts";
 import { ops } from "../ops.ts";
 import { numel, type Shape } from "../shape.ts";
-import { baseOf, comesFromMemory, isLeaf, straightView, sumsOfMemoryLast } from "./graph_facts.ts";
+import { baseOf, comesFromMemory, isLeaf, straightView } from "./graph_facts.ts";
+import { sumsOfMemoryLast } from "./order.ts";
 import {
   broadcastsRows,
   edgesOf,
