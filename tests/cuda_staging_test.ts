@@ -1,6 +1,7 @@
 /** Uploads on the copy stream, on the emulated device: the numbers are those of the CPU, and waits that are left out are found. */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { buildEmulator, whyNotEmulated } from "./emulator/build.ts";
+import { isSoak } from "./soak.ts";
 
 const reason = whyNotEmulated();
 const script = new URL("cuda_staging_run.ts", import.meta.url).pathname;
@@ -26,11 +27,12 @@ function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `copy stream: ${name}${why}`, ignore: reason !== undefined, fn });
 }
 
-const modes: readonly Readonly<Record<string, string>>[] = [
+const allModes: readonly Readonly<Record<string, string>>[] = [
   { PTA_EMULATOR_DELAY: "0" },
   { PTA_EMULATOR_DELAY: "1" },
   { PTA_EMULATOR_DELAY: "1", PTA_CUDA_CACHE: "1" },
 ];
+const modes = isSoak ? allModes : allModes.slice(2);
 
 test("a captured step trains as without it, and as on the CPU", async () => {
   const cpu = await run(["training"], { PTA_DEVICE: "cpu" });

@@ -63,7 +63,7 @@ Deno.test("examples: the convolutional network is right about more than 0.97 aft
 
 for (const name of ["char_gpt", "lstm_text"]) {
   Deno.test(`examples: ${name} learns and writes`, async () => {
-    const few = ["--steps", "30", "--characters", "40"];
+    const few = ["--steps", "30", "--characters", "40", "--batch-size", "8"];
     const { code, lines, errors } = await run(["-A", `examples/${name}.ts`, ...few]);
     assertEquals(code, 0, errors);
     const loss = Number(/^val_loss=(.*)$/.exec(lines.at(-1)!)?.[1]);

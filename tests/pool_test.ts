@@ -75,7 +75,8 @@ Deno.test("every chunk of a job runs exactly once, before and after workers are 
   // A worker that sleeps is woken again.
   await new Promise((done) => setTimeout(done, 50));
   let helped = false;
-  for (let round = 0; round < 500 && !helped; round++) {
+  // On a busy machine many a job is over before a worker runs.
+  for (const begin = performance.now(); !helped && performance.now() - begin < 20_000;) {
     memory.i32[(base + stride) >>> 2] = memory.i32[(base + 2 * stride) >>> 2] = -1;
     pool.run(chunks(5));
     helped = memory.i32[(base + stride) >>> 2] >= 0 || memory.i32[(base + 2 * stride) >>> 2] >= 0;

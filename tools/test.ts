@@ -1,6 +1,6 @@
 /**
- * `deno task test [PART...]`: every test and every snippet of the docs, and their types, in several processes at once. PARTs of paths choose among the
- * files of tests. `--soak` runs those files that leave something out otherwise, in full. Ends with `ok | N passed | N failed`.
+ * `deno task test [PART...]`: every test and every snippet of the docs, in several processes at once; `deno task check` checks their types. PARTs of paths
+ * choose among the files of tests. `--soak` runs those files that leave something out otherwise, in full. Ends with `ok | N passed | N failed`.
  */
 
 /** What takes longest comes first, so that no core waits at the end. */
@@ -8,8 +8,6 @@
 const long: readonly string[] = ["launch_machines", "checkpoint_ranks", "dist_machines", "dist_failures", "examples", "launch", "launch_training",
   "launch_failure", "golden_suites", "estimate", "examples_trainer", "cuda_emulated", "checkpoint_kill", "tcp_comm", "precision", "ops", "drill_launch",
   "launch_commands", "dist_data_parallel", "cuda_staging", "dist_nccl"];
-/** What has an isolate of its own: it changes the environment, or counts what others have done as well. */
-const alone: readonly string[] = [];
 /** Files that share an isolate: each of its own would load the library once more, which takes longer than most files. */
 const perIsolate = 12;
 const documented = [["mod.ts", "README.md", "docs/"], ["core/"], ["trainer/", "ffi/", "launch/"]];
@@ -19,8 +17,6 @@ const together = "tests/together.ts", soak = "--soak";
 interface Job {
   readonly name: string;
   readonly args: readonly string[];
-  /** Whether it runs no test and counts only when it fails. */
-  readonly isCheck?: boolean;
 }
 
 /** Totals of a job, or of all. */
@@ -35,11 +31,6 @@ const summary = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(?:.*? \| (\d+
 // deno-lint-ignore no-control-regex -- colours of a terminal
 const colours = /\x1b\[\d*m/g;
 
-const job = (name: string, args: readonly string[]): Job => ({
-  name,
-  args: ["--no-check", ...args],
-});
-
 /** Whether a file of tests leaves out what takes long. */
 const isSoaked = (path: string) =>
   Deno.readTextFileSync(new URL(path, root)).includes('from "./soak.ts"');
@@ -53,25 +44,22 @@ function jobsOf(parts: readonly string[]): Job[] {
     parts.length === 0 || parts.some((part) => part === soak ? isSoaked(path) : path.includes(part))
   );
   if (files.length === 0) throw new Error(`Cannot test ${parts}: no file of tests/ has that`);
-  const apart = [...long, ...alone].map((name) => `tests/${name}_test.ts`);
-  const first = files.filter((path) => apart.includes(path));
-  const others = files.filter((path) => !apart.includes(path));
+  const first = files.filter((path) => ordered.indexOf(path) < long.length);
+  const others = files.slice(first.length);
   const count = Math.ceil(others.length / perIsolate);
   const groups = Array.from({ length: count }, (_, i) => others.filter((_, k) => k % count === i));
   const snippets = parts.length > 0 ? [] : documented;
-  const checked = parts.length > 0 ? files : ["--doc", "tests/", ...documented.flat()];
   return [
-    { name: "types", args: ["--no-run", ...checked], isCheck: true },
-    ...first.map((path) => job(path, [path])),
-    ...snippets.map((of) => job(`snippets of ${of.join(", ")}`, ["--doc", ...of])),
-    ...groups.map((group) => job(group.join(", "), [together, "--", ...group])),
+    ...first.map((path) => ({ name: path, args: [path] })),
+    ...snippets.map((of) => ({ name: `snippets of ${of.join(", ")}`, args: ["--doc", ...of] })),
+    ...groups.map((group) => ({ name: group.join(", "), args: [together, "--", ...group] })),
   ];
 }
 
 /** Runs a job to its end, shows what it said, and adds to the totals. */
-async function run({ name, args, isCheck = false }: Job, totals: Totals): Promise<boolean> {
+async function run({ name, args }: Job, totals: Totals): Promise<boolean> {
   const output = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--quiet", ...args],
+    args: ["test", "-A", "--no-check", "--quiet", ...args],
     cwd: root,
     stdin: "null",
     env: {
@@ -85,7 +73,7 @@ async function run({ name, args, isCheck = false }: Job, totals: Totals): Promis
   totals.passed += Number(passed ?? 0);
   totals.ignored += Number(ignored ?? 0);
   // A process may die without a word, or end badly with all its tests passed.
-  const isWell = output.success && (isCheck || line !== undefined);
+  const isWell = output.success && line !== undefined;
   totals.failed += isWell ? 0 : Math.max(1, Number(failed ?? 0));
   const shown = text.split("\n").filter((l) => l.replaceAll(colours, "") !== line).join("\n")
     .replace(`from ./${together}`, `from ${name}`);
