@@ -30,6 +30,7 @@ import {
   precisionFixture,
   reals,
 } from "./precision_support.ts";
+import { isSoak } from "./soak.ts";
 
 const fixture = await precisionFixture();
 const { functional: F } = nn;
@@ -217,7 +218,7 @@ Deno.test("every module of the golden suite runs in a region, and only rounds", 
   const directory = new URL("./golden/fixtures", import.meta.url).pathname;
   // The suite is asynchronous, so the region is opened around all of it.
   using _ = autocast({});
-  const { lines, operators } = await runModules(directory, /^/, false);
+  const { lines, operators } = await runModules(directory, /^/, false, isSoak ? 1 : 4);
   assert(operators > 80, `${operators}`);
   const failed = lines.filter((line) => line.startsWith("FAILED"));
   assert(failed.length > 10, "nothing was computed in bfloat16");
